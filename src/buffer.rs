@@ -1,0 +1,1 @@
+//! Buffers, rented per worker.

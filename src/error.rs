@@ -1,0 +1,275 @@
+//! What can go wrong with a request: what happened, whose fault it is, what the client is told.
+//!
+//! One vocabulary for the whole data plane, and one table to the wire: [`Error::answer`]. The log
+//! says the error's own name ([`Error::name`]); the client reads only the answer's message, which
+//! tells nothing about the inside.
+
+/// Why a request (or a connection) ended without the origin's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Error {
+    // The client's: what arrived cannot be served as it stands.
+    /// `/../`, `/./`, in plain or encoded form, on a route that does not permit them.
+    PathDotSegment,
+    /// An encoded slash (`%2F`) on a route that does not permit it.
+    PathEncodedSlash,
+    /// A backslash, plain or encoded.
+    PathBackslash,
+    /// NUL or another control character, encoded.
+    PathControl,
+    /// `%` without two hexadecimal digits after it.
+    PathEncoding,
+    /// A request line that is not `method SP target SP version`.
+    RequestLineMalformed,
+    /// A request target in no form that RFC 9112 §3.2 allows for its method.
+    TargetMalformed,
+    /// A request target over [`crate::bounds::TARGET_BYTES_MAX`].
+    TargetTooLong,
+    /// A version other than HTTP/1.0 and HTTP/1.1.
+    VersionUnsupported,
+    /// A method token that is too long or not a token; also CONNECT.
+    MethodRefused,
+    /// A field line that breaks RFC 9112 §5: a space before the colon, folding, a bare CR or LF,
+    /// NUL, an empty name.
+    FieldMalformed,
+    /// More fields than [`crate::bounds::HEAD_FIELDS_MAX`].
+    FieldsTooMany,
+    /// A head over [`crate::bounds::HEAD_BYTES_MAX`].
+    HeadTooLarge,
+    /// No Host in HTTP/1.1.
+    HostMissing,
+    /// Two Host fields, or a list in one.
+    HostRepeated,
+    /// A Host that is no authority, or that disagrees with an absolute target.
+    HostMalformed,
+    /// Content-Length that is no plain number, or two that differ.
+    LengthMalformed,
+    /// A Transfer-Encoding that is not exactly `chunked`, or any in HTTP/1.0.
+    TransferEncodingRefused,
+    /// Content-Length and Transfer-Encoding together.
+    FramingAmbiguous,
+    /// A chunked body that breaks RFC 9112 §7.1.
+    ChunkMalformed,
+    /// An Expect other than `100-continue`.
+    ExpectationUnknown,
+    /// An Upgrade that cannot be served as asked (more than one connection option at odds).
+    UpgradeMalformed,
+    /// A body over the route's limit.
+    BodyTooLarge,
+    /// The head did not arrive in time.
+    HeadTimeout,
+    /// The body stopped arriving.
+    BodyTimeout,
+    /// The client went away before the answer was written.
+    ClientGone,
+
+    // Routing's: no such thing here.
+    /// No domain or base path of the configuration takes this host and path.
+    DomainUnknown,
+    /// The API has no route for the path.
+    RouteUnknown,
+    /// The API has the path under other methods, and answers 405 by setting.
+    MethodNotAllowed,
+    /// A miss on an API that answers as an Amazon REST API does.
+    AuthenticationTokenMissing,
+    /// The stage's or the route's token bucket is empty.
+    Throttled,
+
+    // The origin's.
+    /// Every endpoint is down, ejected or full.
+    UpstreamUnavailable,
+    /// A connection was refused or reset while it was made.
+    UpstreamRefused,
+    /// A connection took longer than the connect timeout.
+    UpstreamConnectTimeout,
+    /// No response head within the response timeout.
+    UpstreamTimeout,
+    /// The connection ended before a whole response head.
+    UpstreamClosed,
+    /// The response head or its framing breaks the rules we hold the origin to.
+    UpstreamMalformed,
+    /// The response body ended early or stalled, after its head was forwarded.
+    UpstreamTruncated,
+
+    // The gateway's own.
+    /// A bug: a panic caught at the connection's border.
+    Internal,
+    /// The worker is draining and takes no further request.
+    Draining,
+    /// The process has no file descriptor left for a connection to the origin.
+    DescriptorsExhausted,
+}
+
+/// Whose doing an error is. Decides the log level and the health accounting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The client sent what cannot be served.
+    Client,
+    /// The origin failed.
+    Upstream,
+    /// The gateway failed.
+    Gateway,
+}
+
+/// What the client is told: a status and a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The text of the body's `message`.
+    pub message: &'static str,
+}
+
+const fn answer(status: u16, message: &'static str) -> Answer {
+    Answer { status, message }
+}
+
+impl Error {
+    /// All of them, in the order of their declaration: for tables, metrics and tests.
+    pub const ALL: [Self; 41] = [
+        Self::PathDotSegment,
+        Self::PathEncodedSlash,
+        Self::PathBackslash,
+        Self::PathControl,
+        Self::PathEncoding,
+        Self::RequestLineMalformed,
+        Self::TargetMalformed,
+        Self::TargetTooLong,
+        Self::VersionUnsupported,
+        Self::MethodRefused,
+        Self::FieldMalformed,
+        Self::FieldsTooMany,
+        Self::HeadTooLarge,
+        Self::HostMissing,
+        Self::HostRepeated,
+        Self::HostMalformed,
+        Self::LengthMalformed,
+        Self::TransferEncodingRefused,
+        Self::FramingAmbiguous,
+        Self::ChunkMalformed,
+        Self::ExpectationUnknown,
+        Self::UpgradeMalformed,
+        Self::BodyTooLarge,
+        Self::HeadTimeout,
+        Self::BodyTimeout,
+        Self::ClientGone,
+        Self::DomainUnknown,
+        Self::RouteUnknown,
+        Self::MethodNotAllowed,
+        Self::AuthenticationTokenMissing,
+        Self::Throttled,
+        Self::UpstreamUnavailable,
+        Self::UpstreamRefused,
+        Self::UpstreamConnectTimeout,
+        Self::UpstreamTimeout,
+        Self::UpstreamClosed,
+        Self::UpstreamMalformed,
+        Self::UpstreamTruncated,
+        Self::Internal,
+        Self::Draining,
+        Self::DescriptorsExhausted,
+    ];
+
+    /// The table: what the client is told. `ClientGone` and `UpstreamTruncated` have nobody left
+    /// to tell or a head already sent; their status stands in the log only (499 is nginx's).
+    pub const fn answer(self) -> Answer {
+        match self {
+            Self::PathDotSegment
+            | Self::PathEncodedSlash
+            | Self::PathBackslash
+            | Self::PathControl
+            | Self::PathEncoding
+            | Self::RequestLineMalformed
+            | Self::TargetMalformed
+            | Self::FieldMalformed
+            | Self::HostMissing
+            | Self::HostRepeated
+            | Self::HostMalformed
+            | Self::LengthMalformed
+            | Self::FramingAmbiguous
+            | Self::ChunkMalformed
+            | Self::UpgradeMalformed => answer(400, "Bad Request"),
+            Self::TransferEncodingRefused | Self::MethodRefused => answer(501, "Not Implemented"),
+            Self::TargetTooLong => answer(414, "Request URI too long"),
+            Self::VersionUnsupported => answer(505, "HTTP Version Not Supported"),
+            Self::FieldsTooMany | Self::HeadTooLarge => {
+                answer(431, "Request Header Fields Too Large")
+            }
+            Self::ExpectationUnknown => answer(417, "Expectation Failed"),
+            Self::BodyTooLarge => answer(413, "Request Entity Too Large"),
+            Self::HeadTimeout | Self::BodyTimeout => answer(408, "Request Timeout"),
+            Self::ClientGone => answer(499, "Client Closed Request"),
+            Self::DomainUnknown => answer(403, "Forbidden"),
+            Self::RouteUnknown => answer(404, "Not Found"),
+            Self::MethodNotAllowed => answer(405, "Method Not Allowed"),
+            Self::AuthenticationTokenMissing => answer(403, "Missing Authentication Token"),
+            Self::Throttled => answer(429, "Too Many Requests"),
+            Self::UpstreamUnavailable | Self::Draining | Self::DescriptorsExhausted => {
+                answer(503, "Service Unavailable")
+            }
+            Self::UpstreamRefused
+            | Self::UpstreamClosed
+            | Self::UpstreamMalformed
+            | Self::UpstreamTruncated => answer(502, "Bad Gateway"),
+            Self::UpstreamConnectTimeout | Self::UpstreamTimeout => {
+                answer(504, "Endpoint request timed out")
+            }
+            Self::Internal => answer(500, "Internal Server Error"),
+        }
+    }
+
+    /// Whose doing it is.
+    pub const fn fault(self) -> Fault {
+        match self {
+            Self::PathDotSegment | Self::PathEncodedSlash | Self::PathBackslash | Self::PathControl | Self::PathEncoding | Self::RequestLineMalformed | Self::TargetMalformed | Self::TargetTooLong | Self::VersionUnsupported | Self::MethodRefused | Self::FieldMalformed | Self::FieldsTooMany | Self::HeadTooLarge | Self::HostMissing | Self::HostRepeated | Self::HostMalformed | Self::LengthMalformed | Self::TransferEncodingRefused | Self::FramingAmbiguous | Self::ChunkMalformed | Self::ExpectationUnknown | Self::UpgradeMalformed | Self::BodyTooLarge | Self::HeadTimeout | Self::BodyTimeout | Self::ClientGone | Self::DomainUnknown | Self::RouteUnknown | Self::MethodNotAllowed | Self::AuthenticationTokenMissing | Self::Throttled => Fault::Client,
+            Self::UpstreamUnavailable | Self::UpstreamRefused | Self::UpstreamConnectTimeout | Self::UpstreamTimeout | Self::UpstreamClosed | Self::UpstreamMalformed | Self::UpstreamTruncated => Fault::Upstream,
+            Self::Internal | Self::Draining | Self::DescriptorsExhausted => Fault::Gateway,
+        }
+    }
+
+    /// The name in logs (`$context.error.responseType`) and metrics: stable, snake case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PathDotSegment => "path_dot_segment",
+            Self::PathEncodedSlash => "path_encoded_slash",
+            Self::PathBackslash => "path_backslash",
+            Self::PathControl => "path_control",
+            Self::PathEncoding => "path_encoding",
+            Self::RequestLineMalformed => "request_line_malformed",
+            Self::TargetMalformed => "target_malformed",
+            Self::TargetTooLong => "target_too_long",
+            Self::VersionUnsupported => "version_unsupported",
+            Self::MethodRefused => "method_refused",
+            Self::FieldMalformed => "field_malformed",
+            Self::FieldsTooMany => "fields_too_many",
+            Self::HeadTooLarge => "head_too_large",
+            Self::HostMissing => "host_missing",
+            Self::HostRepeated => "host_repeated",
+            Self::HostMalformed => "host_malformed",
+            Self::LengthMalformed => "length_malformed",
+            Self::TransferEncodingRefused => "transfer_encoding_refused",
+            Self::FramingAmbiguous => "framing_ambiguous",
+            Self::ChunkMalformed => "chunk_malformed",
+            Self::ExpectationUnknown => "expectation_unknown",
+            Self::UpgradeMalformed => "upgrade_malformed",
+            Self::BodyTooLarge => "body_too_large",
+            Self::HeadTimeout => "head_timeout",
+            Self::BodyTimeout => "body_timeout",
+            Self::ClientGone => "client_gone",
+            Self::DomainUnknown => "domain_unknown",
+            Self::RouteUnknown => "route_unknown",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::AuthenticationTokenMissing => "authentication_token_missing",
+            Self::Throttled => "throttled",
+            Self::UpstreamUnavailable => "upstream_unavailable",
+            Self::UpstreamRefused => "upstream_refused",
+            Self::UpstreamConnectTimeout => "upstream_connect_timeout",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamClosed => "upstream_closed",
+            Self::UpstreamMalformed => "upstream_malformed",
+            Self::UpstreamTruncated => "upstream_truncated",
+            Self::Internal => "internal",
+            Self::Draining => "draining",
+            Self::DescriptorsExhausted => "descriptors_exhausted",
+        }
+    }
+}

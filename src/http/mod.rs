@@ -1,0 +1,5 @@
+//! Bytes and messages: heads, framing, fields, dates.
+
+mod method;
+
+pub use method::Method;

@@ -1,0 +1,63 @@
+//! What is known of a request when it ends.
+
+use crate::{clock::Instant, error::Error, http::Method};
+use std::{net::IpAddr, net::SocketAddr, time::Duration};
+
+/// One request, ended. Borrowed from the connection's buffers: it is formatted and counted before
+/// the connection reads on, and never kept.
+#[derive(Debug, Clone)]
+pub struct Record<'a> {
+    /// When the request's first byte was seen.
+    pub started: Instant,
+    /// The same on the wall clock (time since 1970).
+    pub started_wall: Duration,
+    /// From `started` to the response's last byte handed to the kernel.
+    pub latency: Duration,
+    /// From the request's head sent to the origin, to the origin's response head; absent where no
+    /// origin was asked.
+    pub integration_latency: Option<Duration>,
+    /// The client's address, after trusted proxies; absent on a Unix socket.
+    pub source_ip: Option<IpAddr>,
+    /// The method.
+    pub method: Method,
+    /// The method as written: needed for `Method::Other`.
+    pub method_token: &'a [u8],
+    /// The path as the client sent it, without the query. Untrusted bytes.
+    pub path: &'a [u8],
+    /// The query without `?`; empty if none. Untrusted bytes.
+    pub query: &'a [u8],
+    /// The Host, as sent. Untrusted bytes.
+    pub host: &'a [u8],
+    /// `HTTP/1.1` and the like.
+    pub protocol: &'static str,
+    /// User-Agent, as sent; empty if none. Untrusted bytes.
+    pub user_agent: &'a [u8],
+    /// Referer, as sent; empty if none. Untrusted bytes.
+    pub referer: &'a [u8],
+    /// The request id: given by a trusted peer or made here.
+    pub request_id: &'a [u8],
+    /// The API's name; empty where no stage was chosen.
+    pub api: &'a str,
+    /// The stage's name; empty where none was chosen.
+    pub stage: &'a str,
+    /// The route's key as configured (`GET /orders/{id}`); empty where none matched.
+    pub route: &'a str,
+    /// Status sent to the client. 499 where the client left before any was sent.
+    pub status: u16,
+    /// Status that the origin sent; absent where none arrived.
+    pub integration_status: Option<u16>,
+    /// The endpoint that answered or was tried last.
+    pub endpoint: Option<SocketAddr>,
+    /// The upstream's name; empty where none was asked.
+    pub upstream: &'a str,
+    /// Attempts made at origins: 0 for mock and refusals.
+    pub attempts: u8,
+    /// Body bytes received from the client.
+    pub request_bytes: u64,
+    /// Bytes of the response, head included, sent to the client.
+    pub response_bytes: u64,
+    /// Why it ended without the origin's full answer, if so.
+    pub error: Option<Error>,
+    /// The configuration generation that served it.
+    pub generation: u64,
+}
