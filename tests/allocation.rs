@@ -1,0 +1,3 @@
+//! A warm request allocates nothing.
+
+fn main() {}
