@@ -43,16 +43,20 @@ pub enum Error {
     HostMalformed,
     /// Content-Length that is no plain number, or two that differ.
     LengthMalformed,
-    /// A Transfer-Encoding that is not exactly `chunked`, or any in HTTP/1.0.
+    /// A Transfer-Encoding whose last coding is not `chunked`, one given twice or in disguise, or
+    /// any in HTTP/1.0 (RFC 9112 §6.1, §6.3).
     TransferEncodingRefused,
+    /// A well-formed list of transfer codings before a last `chunked`: none is implemented.
+    TransferCodingUnknown,
     /// Content-Length and Transfer-Encoding together.
     FramingAmbiguous,
+    /// A Connection field that nominates a field meant for every recipient: Host, Authorization,
+    /// Content-Length and their like (RFC 9110 §7.6.1).
+    ConnectionOptionRefused,
     /// A chunked body that breaks RFC 9112 §7.1.
     ChunkMalformed,
     /// An Expect other than `100-continue`.
     ExpectationUnknown,
-    /// An Upgrade that cannot be served as asked (more than one connection option at odds).
-    UpgradeMalformed,
     /// A body over the route's limit.
     BodyTooLarge,
     /// The head did not arrive in time.
@@ -125,7 +129,7 @@ const fn answer(status: u16, message: &'static str) -> Answer {
 
 impl Error {
     /// All of them, in the order of their declaration: for tables, metrics and tests.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::PathDotSegment,
         Self::PathEncodedSlash,
         Self::PathBackslash,
@@ -144,10 +148,11 @@ impl Error {
         Self::HostMalformed,
         Self::LengthMalformed,
         Self::TransferEncodingRefused,
+        Self::TransferCodingUnknown,
         Self::FramingAmbiguous,
+        Self::ConnectionOptionRefused,
         Self::ChunkMalformed,
         Self::ExpectationUnknown,
-        Self::UpgradeMalformed,
         Self::BodyTooLarge,
         Self::HeadTimeout,
         Self::BodyTimeout,
@@ -187,8 +192,9 @@ impl Error {
             | Self::LengthMalformed
             | Self::FramingAmbiguous
             | Self::ChunkMalformed
-            | Self::UpgradeMalformed => answer(400, "Bad Request"),
-            Self::TransferEncodingRefused | Self::MethodRefused => answer(501, "Not Implemented"),
+            | Self::ConnectionOptionRefused
+            | Self::TransferEncodingRefused => answer(400, "Bad Request"),
+            Self::TransferCodingUnknown | Self::MethodRefused => answer(501, "Not Implemented"),
             Self::TargetTooLong => answer(414, "Request URI too long"),
             Self::VersionUnsupported => answer(505, "HTTP Version Not Supported"),
             Self::FieldsTooMany | Self::HeadTooLarge => {
@@ -220,8 +226,45 @@ impl Error {
     /// Whose doing it is.
     pub const fn fault(self) -> Fault {
         match self {
-            Self::PathDotSegment | Self::PathEncodedSlash | Self::PathBackslash | Self::PathControl | Self::PathEncoding | Self::RequestLineMalformed | Self::TargetMalformed | Self::TargetTooLong | Self::VersionUnsupported | Self::MethodRefused | Self::FieldMalformed | Self::FieldsTooMany | Self::HeadTooLarge | Self::HostMissing | Self::HostRepeated | Self::HostMalformed | Self::LengthMalformed | Self::TransferEncodingRefused | Self::FramingAmbiguous | Self::ChunkMalformed | Self::ExpectationUnknown | Self::UpgradeMalformed | Self::BodyTooLarge | Self::HeadTimeout | Self::BodyTimeout | Self::ClientGone | Self::DomainUnknown | Self::RouteUnknown | Self::MethodNotAllowed | Self::AuthenticationTokenMissing | Self::Throttled => Fault::Client,
-            Self::UpstreamUnavailable | Self::UpstreamRefused | Self::UpstreamConnectTimeout | Self::UpstreamTimeout | Self::UpstreamClosed | Self::UpstreamMalformed | Self::UpstreamTruncated => Fault::Upstream,
+            Self::PathDotSegment
+            | Self::PathEncodedSlash
+            | Self::PathBackslash
+            | Self::PathControl
+            | Self::PathEncoding
+            | Self::RequestLineMalformed
+            | Self::TargetMalformed
+            | Self::TargetTooLong
+            | Self::VersionUnsupported
+            | Self::MethodRefused
+            | Self::FieldMalformed
+            | Self::FieldsTooMany
+            | Self::HeadTooLarge
+            | Self::HostMissing
+            | Self::HostRepeated
+            | Self::HostMalformed
+            | Self::LengthMalformed
+            | Self::TransferEncodingRefused
+            | Self::TransferCodingUnknown
+            | Self::FramingAmbiguous
+            | Self::ConnectionOptionRefused
+            | Self::ChunkMalformed
+            | Self::ExpectationUnknown
+            | Self::BodyTooLarge
+            | Self::HeadTimeout
+            | Self::BodyTimeout
+            | Self::ClientGone
+            | Self::DomainUnknown
+            | Self::RouteUnknown
+            | Self::MethodNotAllowed
+            | Self::AuthenticationTokenMissing
+            | Self::Throttled => Fault::Client,
+            Self::UpstreamUnavailable
+            | Self::UpstreamRefused
+            | Self::UpstreamConnectTimeout
+            | Self::UpstreamTimeout
+            | Self::UpstreamClosed
+            | Self::UpstreamMalformed
+            | Self::UpstreamTruncated => Fault::Upstream,
             Self::Internal | Self::Draining | Self::DescriptorsExhausted => Fault::Gateway,
         }
     }
@@ -247,10 +290,11 @@ impl Error {
             Self::HostMalformed => "host_malformed",
             Self::LengthMalformed => "length_malformed",
             Self::TransferEncodingRefused => "transfer_encoding_refused",
+            Self::TransferCodingUnknown => "transfer_coding_unknown",
             Self::FramingAmbiguous => "framing_ambiguous",
+            Self::ConnectionOptionRefused => "connection_option_refused",
             Self::ChunkMalformed => "chunk_malformed",
             Self::ExpectationUnknown => "expectation_unknown",
-            Self::UpgradeMalformed => "upgrade_malformed",
             Self::BodyTooLarge => "body_too_large",
             Self::HeadTimeout => "head_timeout",
             Self::BodyTimeout => "body_timeout",
@@ -270,6 +314,27 @@ impl Error {
             Self::Internal => "internal",
             Self::Draining => "draining",
             Self::DescriptorsExhausted => "descriptors_exhausted",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+
+    #[test]
+    fn every_error_stands_once_in_all_under_its_own_name() {
+        for (index, error) in Error::ALL.iter().enumerate() {
+            assert_eq!(*error as usize, index, "{error:?} is out of order");
+            let status = error.answer().status;
+            assert!((400..600).contains(&status), "{error:?} answers {status}");
+            assert_eq!(
+                Error::ALL
+                    .iter()
+                    .filter(|other| other.name() == error.name())
+                    .count(),
+                1
+            );
         }
     }
 }

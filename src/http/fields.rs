@@ -1,0 +1,327 @@
+//! A head's fields as a table of offsets into the buffer that they were read into.
+//!
+//! Requests and responses share it: the strictness that httparse leaves to its user, and what is
+//! recognised on the way (framing, connection options), are decided here once. It copies no byte.
+
+use super::field::{FieldId, NOT_NOMINABLE};
+use crate::error::Error;
+
+/// A range of bytes of a head's buffer. Heads are at most 16 KiB, so two bytes are enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: u16,
+    /// One past the last byte. `start <= end`.
+    pub end: u16,
+}
+
+impl Span {
+    /// The span of `part`, which lies inside `whole`.
+    pub(super) fn of_part(whole: &[u8], part: &[u8]) -> Self {
+        let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+        Self::new(start, start + part.len())
+    }
+
+    /// The span from `start` to `end`.
+    pub(super) fn new(start: usize, end: usize) -> Self {
+        debug_assert!(start <= end && end <= u16::MAX as usize);
+        Self {
+            start: start as u16,
+            end: end as u16,
+        }
+    }
+
+    /// The bytes that it names in `buffer`.
+    pub fn of(self, buffer: &[u8]) -> &[u8] {
+        &buffer[self.start as usize..self.end as usize]
+    }
+
+    /// Whether it names no byte.
+    pub const fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// One field line.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// What the name means here.
+    pub id: FieldId,
+    /// The name; the line starts with it.
+    pub name: Span,
+    /// The value without the white space around it.
+    pub value: Span,
+    /// One past the line's CRLF.
+    pub line_end: u16,
+}
+
+impl Field {
+    /// The whole line, CRLF included.
+    pub fn line(self, buffer: &[u8]) -> &[u8] {
+        &buffer[self.name.start as usize..self.line_end as usize]
+    }
+}
+
+/// The length that a message's fields declare (RFC 9112 §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Declared {
+    /// Neither Content-Length nor Transfer-Encoding.
+    Nothing,
+    /// Content-Length.
+    Length(u64),
+    /// Transfer-Encoding: chunked.
+    Chunked,
+}
+
+/// What the Connection fields of a message ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionOptions {
+    /// `close`
+    pub close: bool,
+    /// `keep-alive`
+    pub keep_alive: bool,
+    /// `upgrade`
+    pub upgrade: bool,
+}
+
+/// The fields of one head.
+#[derive(Debug)]
+pub struct Fields {
+    /// In the order of the message. Its storage is kept from one head to the next.
+    pub table: Vec<Field>,
+    /// The declared length of the body.
+    pub declared: Declared,
+    /// The connection options.
+    pub connection: ConnectionOptions,
+    /// Where the Host field is, if any.
+    pub host: Option<u16>,
+    /// Where the Upgrade field is, if any (the last of several).
+    pub upgrade: Option<u16>,
+    /// Where the Expect field is, if any.
+    pub expect: Option<u16>,
+    /// Where the User-Agent is, if any.
+    pub user_agent: Option<u16>,
+    /// Where the Referer is, if any.
+    pub referer: Option<u16>,
+}
+
+/// Tokens in the Connection fields of one head; each is compared with each field's name.
+const CONNECTION_OPTIONS_MAX: usize = 32;
+
+impl Fields {
+    pub(super) fn with_capacity(fields: usize) -> Self {
+        Self {
+            table: Vec::with_capacity(fields),
+            declared: Declared::Nothing,
+            connection: ConnectionOptions::default(),
+            host: None,
+            upgrade: None,
+            expect: None,
+            user_agent: None,
+            referer: None,
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.table.clear();
+        self.declared = Declared::Nothing;
+        self.connection = ConnectionOptions::default();
+        self.host = None;
+        self.upgrade = None;
+        self.expect = None;
+        self.user_agent = None;
+        self.referer = None;
+    }
+
+    /// The value of the field at `index`, one of this struct's own; empty for `None`.
+    pub fn value_at<'b>(&self, index: Option<u16>, buffer: &'b [u8]) -> &'b [u8] {
+        match index {
+            Some(index) => self.table[index as usize].value.of(buffer),
+            None => b"",
+        }
+    }
+
+    /// The values of the fields named `id`, in order.
+    pub fn values<'s>(&'s self, id: FieldId, buffer: &'s [u8]) -> impl Iterator<Item = &'s [u8]> {
+        self.table
+            .iter()
+            .filter(move |field| field.id == id)
+            .map(|field| field.value.of(buffer))
+    }
+
+    /// The value of the first field named `name`, whatever its case.
+    pub fn named<'s>(&'s self, name: &str, buffer: &'s [u8]) -> Option<&'s [u8]> {
+        self.table
+            .iter()
+            .find(|field| field.name.of(buffer).eq_ignore_ascii_case(name.as_bytes()))
+            .map(|field| field.value.of(buffer))
+    }
+
+    /// Takes over the fields that httparse found in `buffer`.
+    ///
+    /// Refuses what httparse lets through: a line ended by a bare LF (RFC 9112 §2.2 permits it,
+    /// and half the smuggling there is rests on it), two Content-Length (§6.3), a length beside a
+    /// transfer coding (§6.1), a transfer coding other than exactly `chunked`.
+    pub(super) fn take(
+        &mut self,
+        buffer: &[u8],
+        headers: &[httparse::Header<'_>],
+    ) -> Result<(), Error> {
+        for header in headers {
+            let name = Span::of_part(buffer, header.name.as_bytes());
+            let value = Span::of_part(buffer, header.value);
+            let line_end = line_end(buffer, value.end as usize)?;
+            let id = FieldId::of(header.name.as_bytes());
+            self.table.push(Field {
+                id,
+                name,
+                value,
+                line_end: line_end as u16,
+            });
+            if id != FieldId::Other {
+                self.recognise(id, header.value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn recognise(&mut self, id: FieldId, value: &[u8]) -> Result<(), Error> {
+        let here = Some((self.table.len() - 1) as u16);
+        match id {
+            FieldId::Host if self.host.is_some() => return Err(Error::HostRepeated),
+            FieldId::Host => self.host = here,
+            FieldId::ContentLength => self.declare(Declared::Length(content_length(value)?))?,
+            FieldId::TransferEncoding => {
+                transfer_coding(value)?;
+                self.declare(Declared::Chunked)?;
+            }
+            FieldId::Connection => self.connection_options(value),
+            FieldId::Upgrade => self.upgrade = here,
+            FieldId::Expect => self.expect = here,
+            FieldId::UserAgent => self.user_agent = here,
+            FieldId::Referer => self.referer = here,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn declare(&mut self, declared: Declared) -> Result<(), Error> {
+        match (self.declared, declared) {
+            (Declared::Nothing, _) => {
+                self.declared = declared;
+                Ok(())
+            }
+            // Even two equal lengths: the list form `5,5` and the repeated field are how two
+            // parsers come to differ, and no client of this century sends them.
+            (Declared::Length(_), Declared::Length(_)) => Err(Error::LengthMalformed),
+            (Declared::Chunked, Declared::Chunked) => Err(Error::TransferEncodingRefused),
+            _ => Err(Error::FramingAmbiguous),
+        }
+    }
+
+    fn connection_options(&mut self, value: &[u8]) {
+        for option in tokens(value) {
+            if option.eq_ignore_ascii_case(b"close") {
+                self.connection.close = true;
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.connection.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.connection.upgrade = true;
+            }
+        }
+    }
+
+    /// Marks the fields that the Connection fields nominate, so that they go no further.
+    /// Called once the whole head is known, as a nomination may stand before what it names.
+    pub(super) fn nominate(&mut self, buffer: &[u8]) -> Result<(), Error> {
+        let mut options = 0;
+        for at in 0..self.table.len() {
+            if self.table[at].id != FieldId::Connection {
+                continue;
+            }
+            for option in tokens(self.table[at].value.of(buffer)) {
+                options += 1;
+                let known = [&b"close"[..], b"keep-alive", b"upgrade"];
+                if known.iter().any(|known| option.eq_ignore_ascii_case(known)) {
+                    continue;
+                }
+                let id = FieldId::of(option);
+                if options > CONNECTION_OPTIONS_MAX || id == FieldId::Alias || NOT_NOMINABLE.has(id)
+                {
+                    return Err(Error::ConnectionOptionRefused);
+                }
+                for field in &mut self.table {
+                    if field.id != FieldId::Connection
+                        && field.name.of(buffer).eq_ignore_ascii_case(option)
+                    {
+                        field.id = FieldId::Nominated;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The elements of a comma-separated list, without white space around them; empty ones are left
+/// out (RFC 9110 §5.6.1).
+pub fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|token| !token.is_empty())
+}
+
+/// One past the CRLF of the line whose value ends at `value_end`.
+fn line_end(buffer: &[u8], value_end: usize) -> Result<usize, Error> {
+    let mut at = value_end;
+    while matches!(buffer.get(at), Some(b' ' | b'\t')) {
+        at += 1;
+    }
+    match buffer.get(at..at + 2) {
+        Some(b"\r\n") => Ok(at + 2),
+        _ => Err(Error::FieldMalformed),
+    }
+}
+
+/// A Content-Length: digits, nothing else (RFC 9110 §8.6), within 64 bits.
+fn content_length(value: &[u8]) -> Result<u64, Error> {
+    if value.is_empty() {
+        return Err(Error::LengthMalformed);
+    }
+    let mut length: u64 = 0;
+    for byte in value {
+        if !byte.is_ascii_digit() {
+            return Err(Error::LengthMalformed);
+        }
+        length = length
+            .checked_mul(10)
+            .and_then(|length| length.checked_add(u64::from(byte - b'0')))
+            .ok_or(Error::LengthMalformed)?;
+    }
+    Ok(length)
+}
+
+/// A Transfer-Encoding that we take: `chunked`, alone.
+fn transfer_coding(value: &[u8]) -> Result<(), Error> {
+    if value.eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    let last_is_chunked = tokens(value)
+        .last()
+        .is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+    let known_form = tokens(value).all(|coding| {
+        coding
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+            && !coding.is_empty()
+    });
+    let chunked_once = tokens(value)
+        .filter(|coding| coding.eq_ignore_ascii_case(b"chunked"))
+        .count()
+        == 1;
+    if last_is_chunked && known_form && chunked_once {
+        Err(Error::TransferCodingUnknown)
+    } else {
+        Err(Error::TransferEncodingRefused)
+    }
+}

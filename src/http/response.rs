@@ -1,0 +1,185 @@
+//! The head of an origin's response, and what body follows it.
+//!
+//! Held to the same strictness as requests: an origin that two parsers read differently splits
+//! responses. Every refusal becomes 502, so only one error is told apart: too large.
+
+use super::{
+    field::FieldId,
+    fields::{Declared, Fields, Span},
+    method::Method,
+    request::{Parsed, Version},
+};
+use crate::{bounds, error::Error};
+use memchr::memmem;
+
+/// The head of one response, as offsets into the buffer it was parsed from.
+#[derive(Debug)]
+pub struct ResponseHead {
+    /// The status code, 100 to 999.
+    pub status: u16,
+    /// The version.
+    pub version: Version,
+    /// The reason phrase; may be empty.
+    pub reason: Span,
+    /// The fields.
+    pub fields: Fields,
+    /// Bytes of the head, its last empty line included.
+    pub len: usize,
+    /// Bytes known to hold no end of head.
+    scanned: usize,
+}
+
+/// How a response's body ends (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseBody {
+    /// There is none.
+    None,
+    /// After so many bytes.
+    Length(u64),
+    /// With the last chunk.
+    Chunked,
+    /// With the connection.
+    UntilClose,
+}
+
+impl Default for ResponseHead {
+    fn default() -> Self {
+        Self {
+            status: 0,
+            version: Version::Http11,
+            reason: Span::default(),
+            fields: Fields::with_capacity(bounds::HEAD_FIELDS_MAX),
+            len: 0,
+            scanned: 0,
+        }
+    }
+}
+
+impl ResponseHead {
+    /// Forgets what was parsed: the next call of [`Self::parse`] begins a new head.
+    pub fn reset(&mut self) {
+        self.scanned = 0;
+        self.len = 0;
+        self.fields.clear();
+    }
+
+    /// Whether it is interim: another head follows for the same request (RFC 9110 §15.2). 101 is
+    /// not, it ends HTTP on the connection.
+    pub const fn is_interim(&self) -> bool {
+        self.status < 200 && self.status != 101
+    }
+
+    /// Whether the origin lets the connection live on after this response.
+    pub const fn keeps_alive(&self) -> bool {
+        match self.version {
+            Version::Http11 => !self.fields.connection.close,
+            Version::Http10 => self.fields.connection.keep_alive && !self.fields.connection.close,
+        }
+    }
+
+    /// How the body ends, in answer to a request with `method`.
+    pub const fn body(&self, method: Method) -> ResponseBody {
+        if matches!(method, Method::Head) || matches!(self.status, 100..=199 | 204 | 304) {
+            return ResponseBody::None;
+        }
+        match self.fields.declared {
+            Declared::Chunked => ResponseBody::Chunked,
+            Declared::Length(0) => ResponseBody::None,
+            Declared::Length(length) => ResponseBody::Length(length),
+            Declared::Nothing => ResponseBody::UntilClose,
+        }
+    }
+
+    /// Parses the head at the front of `buffer`. Every breach of the rules is
+    /// [`Error::UpstreamMalformed`].
+    ///
+    /// Cost: as for a request's head. Bench: `http/response_head`.
+    pub fn parse(&mut self, buffer: &[u8]) -> Result<Parsed, Error> {
+        let from = self.scanned.saturating_sub(3);
+        let Some(at) = memmem::find(&buffer[from..], b"\r\n\r\n") else {
+            self.scanned = buffer.len();
+            return if buffer.len() >= bounds::HEAD_BYTES_MAX {
+                Err(Error::UpstreamMalformed)
+            } else {
+                self.partial(buffer)
+            };
+        };
+        self.fields.clear();
+        self.len = from + at + 4;
+        if self.len > bounds::HEAD_BYTES_MAX {
+            return Err(Error::UpstreamMalformed);
+        }
+        let head = &buffer[..self.len];
+        let mut headers = [const { std::mem::MaybeUninit::uninit() }; bounds::HEAD_FIELDS_MAX];
+        let mut response = httparse::Response::new(&mut []);
+        let status = httparse::ParserConfig::default()
+            .parse_response_with_uninit_headers(&mut response, head, &mut headers)
+            .map_err(|_| Error::UpstreamMalformed)?;
+        if status != httparse::Status::Complete(self.len) {
+            return Err(Error::UpstreamMalformed);
+        }
+        self.take_status_line(head, &response)?;
+        self.fields
+            .take(head, response.headers)
+            .and_then(|()| self.nominate(head))
+            .map_err(|_| Error::UpstreamMalformed)?;
+        // RFC 9112 §6.1: HTTP/1.0 has no transfer codings.
+        if self.version == Version::Http10 && self.fields.declared == Declared::Chunked {
+            return Err(Error::UpstreamMalformed);
+        }
+        Ok(Parsed::Complete)
+    }
+
+    fn nominate(&mut self, head: &[u8]) -> Result<(), Error> {
+        if self
+            .fields
+            .table
+            .iter()
+            .any(|field| field.id == FieldId::Connection)
+        {
+            self.fields.nominate(head)?;
+        }
+        Ok(())
+    }
+
+    /// An origin that drips: what is there must look like the beginning of a response.
+    fn partial(&self, buffer: &[u8]) -> Result<Parsed, Error> {
+        let begins = b"HTTP/1.";
+        let shown = buffer.len().min(begins.len());
+        if buffer[..shown] == begins[..shown] {
+            Ok(Parsed::Partial)
+        } else {
+            Err(Error::UpstreamMalformed)
+        }
+    }
+
+    fn take_status_line(
+        &mut self,
+        head: &[u8],
+        response: &httparse::Response<'_, '_>,
+    ) -> Result<(), Error> {
+        let (Some(version), Some(status), Some(reason)) =
+            (response.version, response.code, response.reason)
+        else {
+            return Err(Error::UpstreamMalformed);
+        };
+        if !(100..=999).contains(&status) {
+            return Err(Error::UpstreamMalformed);
+        }
+        self.version = if version == 0 {
+            Version::Http10
+        } else {
+            Version::Http11
+        };
+        self.status = status;
+        let line_end = memchr::memchr(b'\n', head).unwrap_or(0);
+        if line_end == 0 || head[line_end - 1] != b'\r' {
+            return Err(Error::UpstreamMalformed);
+        }
+        // httparse gives an empty reason that lies elsewhere when it holds obs-text.
+        const REASON_AT: usize = "HTTP/1.1 200 ".len();
+        debug_assert!(reason.len() <= line_end);
+        self.reason = Span::new(REASON_AT.min(line_end - 1), line_end - 1);
+        Ok(())
+    }
+}

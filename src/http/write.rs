@@ -1,0 +1,418 @@
+//! Heads on their way out: what goes on, what stays here, what is added.
+//!
+//! Field lines that go on unchanged are copied as runs of bytes, not line by line: most of a head
+//! is one copy. Names that the gateway writes itself are in lower case. It never decides whether
+//! a connection lives on; the caller says so.
+
+use super::{
+    field::{FieldId, FieldSet, HOP_BY_HOP},
+    fields::{Declared, Fields},
+    request::{RequestHead, Version},
+    response::ResponseHead,
+};
+
+/// What a request says of the way that it came, besides what the client wrote.
+#[derive(Clone, Copy, Debug)]
+pub struct Provenance<'a> {
+    /// Whether X-Forwarded-For, -Proto and -Host are written.
+    pub x_forwarded: bool,
+    /// Whether Forwarded (RFC 7239) is written.
+    pub forwarded: bool,
+    /// Whether Via (RFC 9110 §7.6.3) is written.
+    pub via: bool,
+    /// Whether the peer is a trusted proxy, whose own words about the way are kept and added to.
+    pub trusted: bool,
+    /// The peer's address as text; empty on a Unix socket.
+    pub peer: &'a [u8],
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// The request id's field name, if it is written; an incoming one is never passed beside it.
+    pub request_id_name: Option<&'a str>,
+    /// The request id.
+    pub request_id: &'a [u8],
+}
+
+/// The body's framing as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// No field: there is no body, or the connection's end ends it.
+    Unsaid,
+    /// Content-Length.
+    Length(u64),
+    /// Transfer-Encoding: chunked.
+    Chunked,
+}
+
+impl From<Declared> for Framing {
+    fn from(declared: Declared) -> Self {
+        match declared {
+            Declared::Nothing => Self::Unsaid,
+            Declared::Length(length) => Self::Length(length),
+            Declared::Chunked => Self::Chunked,
+        }
+    }
+}
+
+const WAY_FIELDS: FieldSet = HOP_BY_HOP
+    .with(FieldId::XForwardedFor)
+    .with(FieldId::XForwardedHost)
+    .with(FieldId::XForwardedProto)
+    .with(FieldId::Forwarded);
+
+/// Appends the head of the request to the origin: `target` writes the target, `host` is the Host.
+///
+/// Cost: a few copies into `out`; no allocation while `out` has room.
+pub fn write_request(
+    out: &mut Vec<u8>,
+    head: &RequestHead,
+    buffer: &[u8],
+    target: impl FnOnce(&mut Vec<u8>),
+    host: &[u8],
+    way: &Provenance<'_>,
+) {
+    out.extend_from_slice(head.method_token.of(buffer));
+    out.push(b' ');
+    target(out);
+    out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
+    out.extend_from_slice(host);
+    out.extend_from_slice(b"\r\n");
+
+    // An untrusted client's account of its way is never passed on, whatever we add ourselves.
+    let keeps_way = way.trusted && !way.x_forwarded && !way.forwarded;
+    let mut dropped = if keeps_way { HOP_BY_HOP } else { WAY_FIELDS }
+        .with(FieldId::Host)
+        .with(FieldId::ContentLength);
+    if head.version == Version::Http10 {
+        dropped = dropped.with(FieldId::Expect);
+    }
+    copy_fields(out, &head.fields, buffer, dropped, way.request_id_name);
+    write_framing(out, head.declared().into());
+    if let Some(protocol) = head.upgrade(buffer) {
+        line(out, b"upgrade", protocol);
+        out.extend_from_slice(b"connection: upgrade\r\n");
+    }
+    write_way(out, head, buffer, way);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_way(out: &mut Vec<u8>, head: &RequestHead, buffer: &[u8], way: &Provenance<'_>) {
+    if way.x_forwarded {
+        write_x_forwarded(out, head, buffer, way);
+    }
+    if way.forwarded {
+        write_forwarded(out, head, buffer, way);
+    }
+    if way.via {
+        out.extend_from_slice(match head.version {
+            Version::Http11 => b"via: 1.1 sluice\r\n",
+            Version::Http10 => b"via: 1.0 sluice\r\n",
+        });
+    }
+    if let Some(name) = way.request_id_name {
+        line(out, name.as_bytes(), way.request_id);
+    }
+}
+
+fn write_x_forwarded(out: &mut Vec<u8>, head: &RequestHead, buffer: &[u8], way: &Provenance<'_>) {
+    let start = out.len();
+    out.extend_from_slice(b"x-forwarded-for: ");
+    let before = out.len();
+    if way.trusted {
+        for value in head.fields.values(FieldId::XForwardedFor, buffer) {
+            listed(out, before, value);
+        }
+    }
+    listed(out, before, way.peer);
+    if out.len() == before {
+        out.truncate(start);
+    } else {
+        out.extend_from_slice(b"\r\n");
+    }
+    let given = |id| {
+        let value = head.fields.values(id, buffer).next();
+        value.filter(|value| way.trusted && !value.is_empty())
+    };
+    let proto = given(FieldId::XForwardedProto).unwrap_or(way.scheme.as_bytes());
+    line(out, b"x-forwarded-proto", proto);
+    let host = given(FieldId::XForwardedHost).unwrap_or(head.host.of(buffer));
+    if !host.is_empty() {
+        line(out, b"x-forwarded-host", host);
+    }
+}
+
+/// RFC 7239 §4: one element a proxy, each `for`, `host` and `proto`.
+fn write_forwarded(out: &mut Vec<u8>, head: &RequestHead, buffer: &[u8], way: &Provenance<'_>) {
+    out.extend_from_slice(b"forwarded: ");
+    let before = out.len();
+    if way.trusted {
+        for value in head.fields.values(FieldId::Forwarded, buffer) {
+            listed(out, before, value);
+        }
+    }
+    listed(out, before, b"for=");
+    if way.peer.is_empty() {
+        out.extend_from_slice(b"unknown");
+    } else if way.peer.contains(&b':') {
+        // §6: an IPv6 address stands in brackets and so in quotes.
+        out.extend_from_slice(b"\"[");
+        out.extend_from_slice(way.peer);
+        out.extend_from_slice(b"]\"");
+    } else {
+        out.extend_from_slice(way.peer);
+    }
+    let host = head.host.of(buffer);
+    if !host.is_empty() {
+        // A checked authority holds neither quote nor backslash.
+        out.extend_from_slice(b";host=\"");
+        out.extend_from_slice(host);
+        out.push(b'"');
+    }
+    out.extend_from_slice(b";proto=");
+    out.extend_from_slice(way.scheme.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn listed(out: &mut Vec<u8>, before: usize, value: &[u8]) {
+    if !value.is_empty() {
+        if out.len() > before {
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(value);
+    }
+}
+
+/// How a response's connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// It lives on.
+    KeepAlive,
+    /// It lives on, and the client is an HTTP/1.0 one that has to be told.
+    KeepAliveSaid,
+    /// It ends with this response.
+    Close,
+    /// It becomes a tunnel.
+    Upgrade,
+}
+
+impl After {
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(match self {
+            Self::KeepAlive => b"",
+            Self::KeepAliveSaid => b"connection: keep-alive\r\n",
+            Self::Close => b"connection: close\r\n",
+            Self::Upgrade => b"connection: upgrade\r\n",
+        });
+    }
+}
+
+/// Appends the head of the origin's response as the client gets it.
+///
+/// Cost: a few copies into `out`; no allocation while `out` has room.
+pub fn write_response(
+    out: &mut Vec<u8>,
+    head: &ResponseHead,
+    buffer: &[u8],
+    framing: Framing,
+    after: After,
+    date: &[u8],
+    request_id: Option<(&str, &[u8])>,
+) {
+    write_status_line(out, head.status, head.reason.of(buffer));
+    // RFC 9110 §8.6: no length on 1xx and 204; beside a transfer coding never. On HEAD and 304 it
+    // tells of the body that is not sent, and goes on.
+    let mut dropped = HOP_BY_HOP;
+    let keeps_length = match framing {
+        Framing::Length(_) => true,
+        Framing::Unsaid => !matches!(head.status, 100..=199 | 204),
+        Framing::Chunked => false,
+    };
+    if !keeps_length {
+        dropped = dropped.with(FieldId::ContentLength);
+    }
+    copy_fields(
+        out,
+        &head.fields,
+        buffer,
+        dropped,
+        request_id.map(|(name, _)| name),
+    );
+    if framing == Framing::Chunked {
+        write_framing(out, framing);
+    }
+    if head.status >= 200 {
+        if !head
+            .fields
+            .table
+            .iter()
+            .any(|field| field.id == FieldId::Date)
+        {
+            line(out, b"date", date);
+        }
+        if let Some((name, id)) = request_id {
+            line(out, name.as_bytes(), id);
+        }
+    }
+    if after == After::Upgrade {
+        line(
+            out,
+            b"upgrade",
+            head.fields.value_at(head.fields.upgrade, buffer),
+        );
+    }
+    after.write(out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A response that the gateway makes itself: a refusal, or a mock.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnResponse<'a> {
+    /// The status code.
+    pub status: u16,
+    /// Whole field lines, each with its CRLF; no framing, date or connection among them.
+    pub field_lines: &'a [u8],
+    /// The body.
+    pub body: &'a [u8],
+    /// Whether the body is sent, or only told of (HEAD).
+    pub body_sent: bool,
+    /// How the connection goes on.
+    pub after: After,
+    /// The Date.
+    pub date: &'a [u8],
+    /// The request id and its field's name.
+    pub request_id: Option<(&'a str, &'a [u8])>,
+}
+
+/// Appends a whole response of the gateway's own.
+pub fn write_own(out: &mut Vec<u8>, response: &OwnResponse<'_>) {
+    write_status_line(out, response.status, reason(response.status).as_bytes());
+    out.extend_from_slice(response.field_lines);
+    line(out, b"date", response.date);
+    let bodiless = matches!(response.status, 100..=199 | 204 | 304);
+    if !bodiless {
+        write_framing(out, Framing::Length(response.body.len() as u64));
+    }
+    if let Some((name, id)) = response.request_id {
+        line(out, name.as_bytes(), id);
+    }
+    response.after.write(out);
+    out.extend_from_slice(b"\r\n");
+    if response.body_sent && !bodiless {
+        out.extend_from_slice(response.body);
+    }
+}
+
+fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(reason);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_framing(out: &mut Vec<u8>, framing: Framing) {
+    match framing {
+        Framing::Unsaid => {}
+        Framing::Length(length) => {
+            line(
+                out,
+                b"content-length",
+                itoa::Buffer::new().format(length).as_bytes(),
+            );
+        }
+        Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+    }
+}
+
+/// Copies the field lines that are not in `dropped` and not named `also_dropped`, in runs.
+fn copy_fields(
+    out: &mut Vec<u8>,
+    fields: &Fields,
+    buffer: &[u8],
+    dropped: FieldSet,
+    also_dropped: Option<&str>,
+) {
+    let (mut start, mut end) = (0, 0);
+    for field in &fields.table {
+        let goes = !dropped.has(field.id)
+            && !also_dropped.is_some_and(|name| {
+                (field.name.end - field.name.start) as usize == name.len()
+                    && field.name.of(buffer).eq_ignore_ascii_case(name.as_bytes())
+            });
+        if !goes {
+            continue;
+        }
+        if field.name.start as usize != end {
+            out.extend_from_slice(&buffer[start..end]);
+            start = field.name.start as usize;
+        }
+        end = field.line_end as usize;
+    }
+    out.extend_from_slice(&buffer[start..end]);
+}
+
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Room in front of a chunk's data for its size line: sixteen digits and CRLF.
+pub const CHUNK_SIZE_ROOM: usize = 18;
+
+/// Writes the size line of a chunk of `length` bytes so that it ends where `room` does, and gives
+/// the line's length. The data can so be framed where it lies.
+pub fn write_chunk_size(room: &mut [u8; CHUNK_SIZE_ROOM], length: usize) -> usize {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    room[CHUNK_SIZE_ROOM - 2..].copy_from_slice(b"\r\n");
+    let mut at = CHUNK_SIZE_ROOM - 2;
+    let mut left = length;
+    loop {
+        at -= 1;
+        room[at] = DIGITS[left % 16];
+        left /= 16;
+        if left == 0 {
+            return CHUNK_SIZE_ROOM - at;
+        }
+    }
+}
+
+/// The registered reason phrase of `status`; empty for one that is not known here.
+pub const fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}
