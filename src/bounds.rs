@@ -74,3 +74,17 @@ pub const CONFIG_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How often a worker looks at what can wait: deadlines, idle connections, its view of the
 /// snapshot.
 pub const TICK_MS: u64 = 100;
+
+/// How long a connection that has served a request waits for the next one with its buffers in
+/// hand. After that it sleeps: it holds none, and waits for readiness.
+pub const AWAKE_IDLE_MS: u64 = 1_000;
+
+/// An origin's connection that was idle for longer is looked at before it carries a request: one
+/// system call. A younger one is trusted, as a request that can be repeated is (RFC 9112 §9.3.1).
+pub const ORIGIN_TRUSTED_IDLE_MS: u64 = 1_000;
+
+/// Bytes of a body after which it is relayed through large buffers.
+pub const LONG_BODY_BYTES: u64 = 128 * 1024;
+
+/// How often a request that waits for a place among an endpoint's connections looks again.
+pub const PENDING_RETRY_MS: u64 = 5;

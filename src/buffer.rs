@@ -99,6 +99,13 @@ impl Buffer {
         }
     }
 
+    /// The same, but what was used stays in front even if nothing is left: its room can be written
+    /// to by [`Self::room_before`].
+    pub fn consume_in_place(&mut self, count: usize) {
+        self.start += count;
+        assert!(self.start <= self.bytes.len(), "more used than there was");
+    }
+
     /// Drops what lies behind the first `count` bytes of the filled part.
     pub fn truncate(&mut self, count: usize) {
         self.bytes.truncate(self.start + count);

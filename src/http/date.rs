@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The text of a date: always of this length.
-const DATE_BYTES: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
+pub const DATE_BYTES: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
 
 /// The date of the second that was asked for last.
 #[derive(Debug)]

@@ -133,9 +133,12 @@ impl RequestHead {
     }
 
     /// The protocol that the client asks to change to. `h2c` is not one that we forward: two
-    /// ends that then speak HTTP/2 past us would carry requests that nobody checked.
+    /// ends that then speak HTTP/2 past us would carry requests that nobody checked. Nor is one
+    /// asked for with a body, whose end would be in doubt. An Upgrade may be ignored (RFC 9110
+    /// §7.8).
     pub fn upgrade<'b>(&self, buffer: &'b [u8]) -> Option<&'b [u8]> {
-        if !self.fields.connection.upgrade || self.version == Version::Http10 {
+        let bodiless = matches!(self.declared(), Declared::Nothing | Declared::Length(0));
+        if !self.fields.connection.upgrade || self.version == Version::Http10 || !bodiless {
             return None;
         }
         let protocol = self.fields.value_at(self.fields.upgrade, buffer);

@@ -154,6 +154,13 @@ impl Deadline {
         self.set(duration, Action::ShutRead, false);
     }
 
+    /// The same, unless a limit is set already: for what may take several reads and has one time.
+    pub fn limit_read_once(&self, duration: Duration) {
+        if self.table.at.borrow()[self.slot as usize] == NEVER {
+            self.limit_read(duration);
+        }
+    }
+
     /// Whatever is under way must succeed within `duration`, or the socket is shut down.
     pub fn limit(&self, duration: Duration) {
         self.set(duration, Action::ShutBoth, false);

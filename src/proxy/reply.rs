@@ -1,0 +1,162 @@
+//! What the gateway says itself: refusals, by the one table of `error.rs`, and mocks.
+
+use super::session::{Session, Trail};
+use crate::{
+    error::Error,
+    http::{After, FieldId, Method, OwnResponse, RequestHead, Version, tokens, write_own},
+    snapshot::{Forwarding, Miss, Mock, Snapshot},
+};
+use std::{io, net::IpAddr};
+
+/// Writes the answer to a request that `error` ended. Nothing of another answer has been written.
+#[cold]
+pub(super) async fn refuse(
+    session: &mut Session<'_>,
+    snapshot: &Snapshot,
+    trail: &mut Trail<'_>,
+    error: Error,
+) -> io::Result<()> {
+    let answer = error.answer();
+    let mut lines = b"content-type: application/json\r\n".to_vec();
+    match error {
+        Error::AuthenticationTokenMissing => {
+            lines.extend_from_slice(b"x-amzn-errortype: MissingAuthenticationTokenException\r\n");
+        }
+        Error::MethodNotAllowed => write_allow(session, trail, &mut lines),
+        Error::Throttled => {
+            let seconds = trail.retry_after.map_or(1, |after| after.as_secs() + 1);
+            lines.extend_from_slice(format!("retry-after: {seconds}\r\n").as_bytes());
+        }
+        _ => {}
+    }
+    let body = format!(r#"{{"message":"{}"}}"#, answer.message);
+    let own = Own {
+        status: answer.status,
+        field_lines: &lines,
+        body: body.as_bytes(),
+    };
+    write(session, snapshot, trail, &own).await
+}
+
+/// Answers as a mock integration says.
+pub(super) async fn mock(
+    session: &mut Session<'_>,
+    snapshot: &Snapshot,
+    trail: &mut Trail<'_>,
+    mock: &Mock,
+) -> io::Result<()> {
+    let own = Own {
+        status: mock.status,
+        field_lines: &mock.field_lines,
+        body: &mock.body,
+    };
+    write(session, snapshot, trail, &own).await
+}
+
+struct Own<'a> {
+    status: u16,
+    field_lines: &'a [u8],
+    body: &'a [u8],
+}
+
+async fn write(
+    session: &mut Session<'_>,
+    snapshot: &Snapshot,
+    trail: &mut Trail<'_>,
+    own: &Own<'_>,
+) -> io::Result<()> {
+    let after = after(session, trail);
+    let date = session.core.date(trail.now);
+    let mut out = std::mem::take(session.out.storage());
+    out.clear();
+    let response = OwnResponse {
+        status: own.status,
+        field_lines: own.field_lines,
+        body: own.body,
+        body_sent: session.head.method != Method::Head,
+        after,
+        date: &date,
+        request_id: session.request_id_field(snapshot),
+    };
+    write_own(&mut out, &response);
+    session.out.clear();
+    *session.out.storage() = out;
+
+    trail.status = own.status;
+    trail.head_sent = true;
+    trail.keeps_alive = after != After::Close;
+    trail.response_bytes = session.out.filled().len() as u64;
+    if response_has_body(session.head.method, own.status) {
+        trail.response_body_bytes = own.body.len() as u64;
+    }
+    session.write_deadline.limit(session.timeouts.send);
+    let result = session.client.write.drain(&mut session.out).await;
+    session.write_deadline.clear();
+    result
+}
+
+const fn response_has_body(method: Method, status: u16) -> bool {
+    !matches!(method, Method::Head) && !matches!(status, 100..=199 | 204 | 304)
+}
+
+/// How the connection goes on after a response of known length to the request in hand.
+pub(super) fn after(session: &Session<'_>, trail: &Trail<'_>) -> After {
+    let lives = trail.request_read && !session.core.is_draining();
+    after_request(&session.head, lives)
+}
+
+/// The same, where `lives` tells whether anything but the client's own word speaks against it.
+pub(super) fn after_request(head: &RequestHead, lives: bool) -> After {
+    match (lives && head.keeps_alive(), head.version) {
+        (false, _) => After::Close,
+        (true, Version::Http11) => After::KeepAlive,
+        (true, Version::Http10) => After::KeepAliveSaid,
+    }
+}
+
+fn write_allow(session: &Session<'_>, trail: &Trail<'_>, lines: &mut Vec<u8>) {
+    if let Some(stage) = trail.stage {
+        lines.extend_from_slice(b"allow: ");
+        stage.table.methods(&session.target).write(lines);
+        lines.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The error that a request ends with when no route of an API takes it; `has_methods` tells
+/// whether the path has routes under other methods.
+#[cold]
+pub(super) fn miss(miss: Miss, has_methods: impl FnOnce() -> bool) -> Error {
+    match miss {
+        Miss::NotFound => Error::RouteUnknown,
+        Miss::MethodNotAllowed if has_methods() => Error::MethodNotAllowed,
+        Miss::MethodNotAllowed => Error::RouteUnknown,
+        Miss::AuthenticationToken => Error::AuthenticationTokenMissing,
+    }
+}
+
+/// The client's address as trusted proxies tell it: the last in X-Forwarded-For that is not a
+/// proxy that we trust; whatever stands before it may be made up.
+pub(super) fn source_behind(
+    head: &RequestHead,
+    buffer: &[u8],
+    forwarding: &Forwarding,
+) -> Option<IpAddr> {
+    let mut source = None;
+    let mut values: Vec<&[u8]> = head.fields.values(FieldId::XForwardedFor, buffer).collect();
+    values.reverse();
+    for value in values {
+        let mut elements: Vec<&[u8]> = tokens(value).collect();
+        elements.reverse();
+        for element in elements {
+            let text = std::str::from_utf8(element).ok()?;
+            let Ok(address) = text.parse::<IpAddr>() else {
+                return source;
+            };
+            source = Some(address);
+            if !forwarding.trusts(address) {
+                return source;
+            }
+        }
+    }
+    source
+}

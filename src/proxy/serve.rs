@@ -1,0 +1,250 @@
+//! The request's way. Every step that a request takes, in order, and nothing else.
+//!
+//! A step either lets the request on or returns the [`Error`] that ends it; `connection.rs` turns
+//! the error into an answer and writes the record. So there is one way in, one way out, and every
+//! request is recorded. No step is skipped or repeated elsewhere.
+
+use super::{
+    core::View,
+    exchange::{self, Plan, Way},
+    reply,
+    session::{Session, Trail},
+};
+use crate::{
+    error::Error,
+    guard,
+    http::{Declared, FieldId, Method},
+    route::{self, Params},
+    snapshot::{HttpIntegration, Integration, Route, Stage},
+    upstream::{
+        Attempts, Balance, Choice, Connection, Failed, Failure, HashKey, Next, Outcome, Tried,
+    },
+};
+use std::sync::Arc;
+
+/// Serves the request whose head stands in the session, up to its response's head and as much of
+/// the body as is there; what is left to do comes back as a [`Way`].
+pub(super) async fn serve<'v>(
+    session: &mut Session<'_>,
+    view: &'v View,
+    trail: &mut Trail<'v>,
+) -> Result<Way, Error> {
+    let route = find_route(session, view, trail)?; //                400, 403, 404, 405, 414
+    admit(route, trail)?; //                                         429
+    check_body(session, route)?; //                                  413
+    match &route.integration {
+        Integration::Mock(mock) => {
+            let written = reply::mock(session, &view.snapshot, trail, mock).await;
+            written.map(|()| Way::Done).map_err(|_| Error::ClientGone)
+        }
+        Integration::Http(http) => forward(session, view, trail, route, http).await, // 502, 503, 504
+    }
+}
+
+/// Host and path choose the stage, path and method the route. Leaves in the session what the
+/// origin will be asked for.
+fn find_route<'v>(
+    session: &mut Session<'_>,
+    view: &'v View,
+    trail: &mut Trail<'v>,
+) -> Result<&'v Arc<Route>, Error> {
+    let buffer = session.inbound.filled();
+    let head = &session.head;
+    let path = route::normalise(head.path(buffer), &mut session.scratch)?;
+    route::check_query(head.query.of(buffer))?;
+
+    let routing = &view.snapshot.routing;
+    let found = routing
+        .hosts
+        .find(head.host.of(buffer), path.merged())
+        .ok_or(Error::DomainUnknown)?;
+    let stage: &'v Stage = &routing.stages[*found.value as usize];
+    trail.stage = Some(stage);
+
+    let mut params = Params::new();
+    let token = head.method_token.of(buffer);
+    let route = match stage.table.find(head.method, token, found.rest, &mut params) {
+        Some(route) => route,
+        None => {
+            session.target.clear();
+            session.target.extend_from_slice(found.rest);
+            let has_methods = || !stage.table.methods(found.rest).is_empty();
+            return Err(reply::miss(stage.miss, has_methods));
+        }
+    };
+    trail.route = Some(route);
+    route.allowed.permits(path.peculiarities())?;
+
+    session.target.clear();
+    if let Integration::Http(http) = &route.integration {
+        write_target(&mut session.target, http, &path, &found, params, route);
+        if head.has_query {
+            session.target.push(b'?');
+            session.target.extend_from_slice(head.query.of(buffer));
+        }
+    }
+    Ok(route)
+}
+
+/// The path that the origin is asked for: the integration's own, or the request's after the base
+/// path, in both cases in the bytes that were matched.
+fn write_target(
+    out: &mut Vec<u8>,
+    http: &HttpIntegration,
+    path: &route::Normalised<'_>,
+    found: &route::Found<'_, '_, u32>,
+    mut params: Params,
+    route: &Route,
+) {
+    let mut rest = found.rest;
+    if route.allowed.contains(route::Peculiarities::EMPTY_SEGMENTS) {
+        rest = path.kept_rest(path.merged().len() - found.rest.len());
+        params.move_to_kept(found.rest, rest);
+    }
+    match &http.target {
+        Some(target) => target.write(out, rest, &params),
+        None => out.extend_from_slice(rest),
+    }
+}
+
+/// The token buckets: all of them, or none gives a token.
+fn admit(route: &Route, trail: &mut Trail<'_>) -> Result<(), Error> {
+    let of_stage = trail.stage.and_then(|stage| stage.throttle.as_deref());
+    let spent = match (of_stage, route.throttle.as_deref()) {
+        (None, None) => return Ok(()),
+        (Some(one), None) | (None, Some(one)) => one.spend(trail.now),
+        (Some(stage), Some(route)) => guard::spend_all(&[route, stage], trail.now),
+    };
+    spent.map_err(|spent| {
+        trail.retry_after = Some(spent.retry_after);
+        Error::Throttled
+    })
+}
+
+/// A body that says that it is too long is not read at all.
+fn check_body(session: &Session<'_>, route: &Route) -> Result<(), Error> {
+    match session.head.declared() {
+        Declared::Length(length) if length > route.body_bytes_max => Err(Error::BodyTooLarge),
+        _ => Ok(()),
+    }
+}
+
+/// Attempts at the upstream's endpoints until one answers or nothing more may be tried.
+async fn forward<'v>(
+    session: &mut Session<'_>,
+    view: &'v View,
+    trail: &mut Trail<'v>,
+    route: &'v Route,
+    http: &'v HttpIntegration,
+) -> Result<Way, Error> {
+    let upstream = &view.snapshot.upstreams[http.upstream as usize];
+    let local = &view.upstreams[http.upstream as usize];
+    trail.upstream = Some(upstream);
+    local.local.count_request();
+    let timeout = http.timeout.or(upstream.settings.timeouts.total);
+    let plan = Plan {
+        snapshot: &view.snapshot,
+        upstream,
+        local,
+        whole_body: session.whole_body(),
+        body_bytes_max: route.body_bytes_max,
+        until: timeout.map(|timeout| trail.started.after(timeout)),
+    };
+    let has_key = write_hash_key(session, &upstream.settings.balance);
+
+    let mut attempts = Attempts::first();
+    let mut tried = Tried::default();
+    let mut again = None;
+    loop {
+        let choice = Choice {
+            cursor: &local.local.cursor,
+            in_flight: &local.local.in_flight,
+            key: has_key.then_some(&session.hash_key[..]),
+            random: session.core.random(),
+            now: trail.now,
+            tried: &tried,
+        };
+        let picked = again.or_else(|| upstream.pick(&choice));
+        let endpoint = picked.ok_or(Error::UpstreamUnavailable)?;
+        trail.attempts = attempts.made();
+        let failed = match exchange::attempt(session, trail, &plan, endpoint, again.is_some()).await {
+            Ok(way) => {
+                let outcome = Outcome::of_status(trail.status);
+                session.core.observe(upstream, endpoint, outcome, trail.now);
+                return Ok(way);
+            }
+            Err(failed) => failed,
+        };
+        let Some(failure) = Failure::of_error(failed.error) else {
+            return Err(failed.error);
+        };
+        let next = attempts.next(
+            Failed {
+                failure,
+                progress: failed.progress,
+                connection: failed.connection,
+                method: session.head.method,
+            },
+            &upstream.settings.retry,
+            &upstream.state.budget,
+            trail.now,
+        );
+        if next != Next::Fresh {
+            session.core.observe(upstream, endpoint, Outcome::Failure(failure), trail.now);
+        }
+        match next {
+            Next::Elsewhere => {
+                tried.add(endpoint);
+                again = None;
+            }
+            Next::Fresh => again = Some(endpoint),
+            Next::GiveUp => return Err(failed.error),
+        }
+        if plan.until.is_some_and(|until| trail.now >= until) {
+            return Err(Error::UpstreamTimeout);
+        }
+        session.core.cells.retries.add(1);
+    }
+}
+
+/// Puts what the balance hashes into the session; whether the request has it.
+fn write_hash_key(session: &mut Session<'_>, balance: &Balance) -> bool {
+    let Balance::Hash(key) = balance else {
+        return false;
+    };
+    let buffer = session.inbound.filled();
+    let out = &mut session.hash_key;
+    out.clear();
+    match key {
+        HashKey::Path => out.extend_from_slice(session.head.path(buffer)),
+        HashKey::ClientAddress => match session.source_ip {
+            Some(address) => out.extend_from_slice(address.to_string().as_bytes()),
+            None => return false,
+        },
+        HashKey::Header(name) => match session.head.fields.named(name, buffer) {
+            Some(value) => out.extend_from_slice(value),
+            None => return false,
+        },
+        HashKey::Cookie(name) => {
+            let mut cookies = session.head.fields.values(FieldId::Cookie, buffer);
+            match cookies.find_map(|cookies| cookie(cookies, name)) {
+                Some(value) => out.extend_from_slice(value),
+                None => return false,
+            }
+        }
+    }
+    true
+}
+
+/// The value of the cookie `name` in a Cookie field (RFC 6265 §4.2.1).
+fn cookie<'b>(field: &'b [u8], name: &str) -> Option<&'b [u8]> {
+    field.split(|byte| *byte == b';').find_map(|pair| {
+        let rest = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+        rest.strip_prefix(b"=")
+    })
+}
+
+/// Whether a request may be sent twice: its method says so, and its whole body is at hand.
+pub(super) const fn is_repeatable(method: Method, whole_body: Option<usize>) -> bool {
+    method.is_idempotent() && whole_body.is_some()
+}
