@@ -1,0 +1,214 @@
+//! What finding a route costs: the contracts of `route/`, and matchit beside them.
+//!
+//! The routes are those of many services with the same ten templates each, as an API gateway has
+//! them; the requests are drawn at random, so that at 100,000 routes most look-ups find the tree's
+//! lower part outside the nearest caches. A tenth of the requests has no route.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use sluice::http::Method;
+use sluice::route::{
+    BasePathRule, Hosts, Params, Precedence, RouteKey, Table, TableBuilder, normalise,
+};
+
+/// The routes of one service; `S` stands for its number.
+const TEMPLATES: [(&str, &str); 10] = [
+    ("GET", "/serviceS/v1/items"),
+    ("POST", "/serviceS/v1/items"),
+    ("GET", "/serviceS/v1/items/{id}"),
+    ("PUT", "/serviceS/v1/items/{id}"),
+    ("GET", "/serviceS/v1/items/{id}/parts/{part}"),
+    ("GET", "/serviceS/v1/items/search"),
+    ("ANY", "/serviceS/v1/reports/{year}/{month}/{day}/summary"),
+    ("GET", "/serviceS/health"),
+    ("ANY", "/serviceS/static/{file+}"),
+    ("GET", "/serviceS/{lang}/help"),
+];
+
+/// The request that a template of [`TEMPLATES`] takes, or none does.
+const REQUESTS: [(Method, &str); 11] = [
+    (Method::Get, "/serviceS/v1/items"),
+    (Method::Post, "/serviceS/v1/items"),
+    (Method::Get, "/serviceS/v1/items/8f14e45f"),
+    (Method::Put, "/serviceS/v1/items/45c48cce"),
+    (Method::Get, "/serviceS/v1/items/d3d94468/parts/17"),
+    (Method::Get, "/serviceS/v1/items/search"),
+    (Method::Get, "/serviceS/v1/reports/2026/11/23/summary"),
+    (Method::Get, "/serviceS/health"),
+    (Method::Get, "/serviceS/static/css/site.css"),
+    (Method::Get, "/serviceS/de/help"),
+    (Method::Get, "/serviceS/v1/orders/7"),
+];
+
+fn keys(count: usize) -> Vec<(String, String)> {
+    let of = |index: usize| {
+        let (method, path) = TEMPLATES[index % 10];
+        (
+            method.to_owned(),
+            path.replacen('S', &(index / 10).to_string(), 1),
+        )
+    };
+    (0..count).map(of).collect()
+}
+
+/// A stream of numbers that looks random and is the same in every run.
+fn draw(state: &mut u64) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (*state >> 16) as usize
+}
+
+fn requests(routes: usize) -> Vec<(Method, String)> {
+    let mut state = 0x2545_F491_4F6C_DD1D;
+    let mut one = || {
+        let (method, path) = REQUESTS[draw(&mut state) % REQUESTS.len()];
+        let service = draw(&mut state) % (routes / 10).max(1);
+        (method, path.replacen('S', &service.to_string(), 1))
+    };
+    (0..1 << 16).map(|_| one()).collect()
+}
+
+fn parsed(count: usize) -> Vec<RouteKey> {
+    let parse = |(method, path): &(String, String)| {
+        RouteKey::parse(&format!("{method} {path}")).expect("the templates are right")
+    };
+    keys(count).iter().map(parse).collect()
+}
+
+fn table(keys: &[RouteKey], precedence: Precedence) -> Table<u32> {
+    let mut builder = TableBuilder::new(precedence);
+    for (index, key) in keys.iter().enumerate() {
+        builder
+            .insert(key, index as u32)
+            .expect("the templates differ");
+    }
+    builder.build().expect("the routes are ordinary")
+}
+
+fn find(c: &mut Criterion) {
+    for count in [10, 1_000, 100_000] {
+        let keys = parsed(count);
+        let requests = requests(count);
+        for (precedence, suffix) in [
+            (Precedence::FullMatchFirst, ""),
+            (Precedence::LeftToRight, "_rest"),
+        ] {
+            let table = table(&keys, precedence);
+            let mut turn = 0;
+            let mut params = Params::new();
+            c.bench_function(&format!("route/find_{count}{suffix}"), |b| {
+                b.iter(|| {
+                    let (method, path) = &requests[turn & 0xFFFF];
+                    turn += 1;
+                    black_box(
+                        table
+                            .find(*method, b"", path.as_bytes(), &mut params)
+                            .copied(),
+                    )
+                });
+            });
+        }
+        matchit_find(c, count, &requests);
+    }
+}
+
+/// The plan that the tree replaced: for each method one matchit tree of exact and parameter routes
+/// with `ANY` merged in, and one of greedy ones.
+fn matchit_find(c: &mut Criterion, count: usize, requests: &[(Method, String)]) {
+    let mut full: Vec<matchit::Router<u32>> = Vec::new();
+    let mut greedy: Vec<matchit::Router<u32>> = Vec::new();
+    for method in Method::ALL {
+        let (mut one, mut other) = (matchit::Router::new(), matchit::Router::new());
+        for (index, (wanted, path)) in keys(count).into_iter().enumerate() {
+            if wanted == "ANY" || wanted == method.name() {
+                let (tree, path) = match path.strip_suffix("+}") {
+                    Some(before) => (&mut other, format!("{}}}", before.replacen('{', "{*", 1))),
+                    None => (&mut one, path),
+                };
+                tree.insert(path, index as u32)
+                    .expect("the templates differ");
+            }
+        }
+        full.push(one);
+        greedy.push(other);
+    }
+    let mut turn = 0;
+    c.bench_function(&format!("route/matchit_{count}"), |b| {
+        b.iter(|| {
+            let (method, path) = &requests[turn & 0xFFFF];
+            turn += 1;
+            let hit = full[*method as usize].at(path);
+            let hit = hit.or_else(|_| greedy[*method as usize].at(path));
+            black_box(hit.ok().map(|hit| (*hit.value, hit.params.len())))
+        });
+    });
+}
+
+fn build(c: &mut Criterion) {
+    let keys = parsed(100_000);
+    let mut group = c.benchmark_group("route");
+    group.sample_size(10);
+    group.bench_function("build_100000", |b| {
+        b.iter_batched(
+            || (),
+            |()| table(&keys, Precedence::FullMatchFirst),
+            BatchSize::PerIteration,
+        );
+    });
+    group.bench_function("parse_100000", |b| {
+        b.iter(|| black_box(parsed(100_000).len()))
+    });
+    group.finish();
+}
+
+fn paths(c: &mut Criterion) {
+    let mut scratch = Vec::new();
+    let rows = [
+        ("normalise", "/service17/v1/items/8f14e45f/parts/17"),
+        ("normalise_escapes", "/service17//v1/%7eitems/8f14%2be45f"),
+    ];
+    for (name, path) in rows {
+        c.bench_function(&format!("route/{name}"), |b| {
+            b.iter(|| {
+                let path = normalise(black_box(path).as_bytes(), &mut scratch);
+                black_box(path.map(|path| path.merged().len()))
+            });
+        });
+    }
+}
+
+fn hosts(c: &mut Criterion) {
+    let mut builder = Hosts::builder(BasePathRule::Segments);
+    for index in 0..1_000 {
+        let host = format!("api{index}.example.com");
+        builder.insert(&host, "/", index).expect("the hosts differ");
+        builder
+            .insert(&host, "/shop", index)
+            .expect("the hosts differ");
+    }
+    builder
+        .insert("*.example.org", "/v1/shop", 7)
+        .expect("the hosts differ");
+    let hosts = builder.build();
+    let rows = [
+        ("hosts", "api612.example.com:8443", "/shop/items/8f14e45f"),
+        (
+            "hosts_wildcard",
+            "Tenant7.EU.Example.org",
+            "/v1/shop/items/8f14e45f",
+        ),
+    ];
+    for (name, host, path) in rows {
+        c.bench_function(&format!("route/{name}"), |b| {
+            b.iter(|| {
+                let found = hosts.find(black_box(host).as_bytes(), black_box(path).as_bytes());
+                black_box(found.map(|found| (*found.value, found.rest.len())))
+            });
+        });
+    }
+}
+
+criterion_group!(benches, find, build, paths, hosts);
+criterion_main!(benches);
