@@ -72,6 +72,26 @@ pub const LOG_RING_BYTES: usize = 1024 * 1024;
 pub const LOG_LINE_BYTES_MAX: usize = 16 * 1024;
 const _: () = assert!(LOG_LINE_BYTES_MAX < LOG_RING_BYTES);
 
+/// Bytes of an access-log format. Amazon's number.
+pub const LOG_FORMAT_BYTES_MAX: usize = 3 * 1024;
+
+/// Variables of one access-log format. Amazon has about 110 names.
+pub const LOG_FORMAT_FIELDS_MAX: usize = 128;
+
+/// Bytes that every variable of a line is sure of, however long those before it are: the longest
+/// value of fixed length (an IPv6 endpoint in quotes) fits.
+pub const LOG_VALUE_BYTES_MIN: usize = 64;
+const _: () = assert!(
+    LOG_FORMAT_BYTES_MAX + LOG_FORMAT_FIELDS_MAX * LOG_VALUE_BYTES_MIN < LOG_LINE_BYTES_MAX
+);
+
+/// Routes that have metric series of their own; the rest share one a stage. A route has about 45
+/// lines of 130 bytes, so a scrape stays near 12 MB.
+pub const METRIC_ROUTES_MAX: usize = 2_000;
+
+/// Stages that went whose sums are kept apart; the rest share one.
+pub const METRIC_STAGES_MAX: usize = 1_024;
+
 /// Bytes of the configuration file.
 pub const CONFIG_BYTES_MAX: usize = 64 * 1024 * 1024;
 

@@ -56,8 +56,46 @@ pub struct Record<'a> {
     pub request_bytes: u64,
     /// Bytes of the response, head included, sent to the client.
     pub response_bytes: u64,
+    /// Body bytes among them, chunk framing not counted.
+    pub response_body_bytes: u64,
     /// Why it ended without the origin's full answer, if so.
     pub error: Option<Error>,
     /// The configuration generation that served it.
     pub generation: u64,
+}
+
+#[cfg(test)]
+impl Record<'static> {
+    /// A plain request that went well: the ground of the tests' rows.
+    pub(crate) fn example() -> Self {
+        Self {
+            started: Instant::from_ns(0),
+            started_wall: Duration::from_millis(1_790_000_000_123),
+            latency: Duration::from_nanos(1_234_567),
+            integration_latency: Some(Duration::from_micros(987)),
+            source_ip: Some(IpAddr::from([192, 0, 2, 7])),
+            method: Method::Get,
+            method_token: b"GET",
+            path: b"/orders/42",
+            query: b"expand=items",
+            host: b"api.example.com:8080",
+            protocol: "HTTP/1.1",
+            user_agent: b"curl/8.5.0",
+            referer: b"",
+            request_id: b"9b6c0f5e-0000-4000-8000-00000000002a",
+            api: "orders",
+            stage: "prod",
+            route: "GET /orders/{id}",
+            status: 200,
+            integration_status: Some(200),
+            endpoint: Some(SocketAddr::from(([127, 0, 0, 1], 9001))),
+            upstream: "users",
+            attempts: 1,
+            request_bytes: 10,
+            response_bytes: 180,
+            response_body_bytes: 13,
+            error: None,
+            generation: 3,
+        }
+    }
 }

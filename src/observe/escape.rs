@@ -1,0 +1,237 @@
+//! Untrusted bytes into a line: nothing that they hold can end a string, a field or a line.
+//!
+//! Runs without anything to escape, which is nearly all, are found eight bytes at a time and
+//! copied whole. What is invalid UTF-8 or a control character is written as its code, so that a
+//! line is always text. It never allocates beyond `out`.
+
+/// How what cannot stand as it is gets written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Escaping {
+    /// Inside a JSON string. A byte that is not UTF-8 becomes the four characters `\xNN` (in JSON
+    /// `\\xNN`): JSON has no way to say a byte.
+    Json,
+    /// In plain text: `\"`, `\\`, `\n`, `\r`, `\t`, and `\xNN` for every other byte.
+    Text,
+}
+
+/// Appends `value`, escaped, but lets `out` grow no longer than `end`: the rest of the value is
+/// left out, never half of a character.
+pub(super) fn push(out: &mut Vec<u8>, value: &[u8], escaping: Escaping, end: usize) {
+    if plain_run(value) == value.len() && out.len() + value.len() <= end {
+        out.extend_from_slice(value);
+    } else {
+        push_mixed(out, value, escaping, end);
+    }
+}
+
+#[cold]
+fn push_mixed(out: &mut Vec<u8>, mut rest: &[u8], escaping: Escaping, end: usize) {
+    loop {
+        let room = end.saturating_sub(out.len());
+        let run = plain_run(rest);
+        out.extend_from_slice(&rest[..run.min(room)]);
+        if run > room {
+            return;
+        }
+        rest = &rest[run..];
+        let Some(&first) = rest.first() else { return };
+        let mut unit = Unit::default();
+        let taken = match character(rest) {
+            Some(c) if c.is_ascii() => {
+                unit.ascii(first, escaping);
+                1
+            }
+            Some(c) => {
+                unit.character(c, &rest[..c.len_utf8()], escaping);
+                c.len_utf8()
+            }
+            None => {
+                unit.byte(first, escaping);
+                1
+            }
+        };
+        if out.len() + unit.len > end {
+            return;
+        }
+        out.extend_from_slice(&unit.text[..unit.len]);
+        rest = &rest[taken..];
+    }
+}
+
+/// The character at the beginning of `bytes`, if it is valid UTF-8.
+fn character(bytes: &[u8]) -> Option<char> {
+    let head = &bytes[..bytes.len().min(4)];
+    head.utf8_chunks().next()?.valid().chars().next()
+}
+
+/// What one character or byte is written as: at most three bytes as `\xNN` each.
+#[derive(Default)]
+struct Unit {
+    text: [u8; 12],
+    len: usize,
+}
+
+impl Unit {
+    fn push(&mut self, text: &[u8]) {
+        self.text[self.len..self.len + text.len()].copy_from_slice(text);
+        self.len += text.len();
+    }
+
+    fn hex(&mut self, n: u8) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        self.push(&[DIGITS[usize::from(n >> 4)], DIGITS[usize::from(n & 15)]]);
+    }
+
+    fn ascii(&mut self, byte: u8, escaping: Escaping) {
+        match (byte, escaping) {
+            (b'"', _) => self.push(b"\\\""),
+            (b'\\', _) => self.push(b"\\\\"),
+            (b'\n', _) => self.push(b"\\n"),
+            (b'\r', _) => self.push(b"\\r"),
+            (b'\t', _) => self.push(b"\\t"),
+            (_, Escaping::Json) => {
+                self.push(b"\\u00");
+                self.hex(byte);
+            }
+            (_, Escaping::Text) => self.byte(byte, escaping),
+        }
+    }
+
+    /// A character beyond ASCII. Controls (C1) and the two line separators of Unicode are escaped:
+    /// terminals obey the former, and some readers of logs break lines at the latter.
+    fn character(&mut self, c: char, utf8: &[u8], escaping: Escaping) {
+        let code = c as u32;
+        let is_break = c.is_control() || code == 0x2028 || code == 0x2029;
+        match escaping {
+            _ if !is_break => self.push(utf8),
+            Escaping::Json => {
+                self.push(b"\\u");
+                self.hex((code >> 8) as u8);
+                self.hex(code as u8);
+            }
+            Escaping::Text => utf8.iter().for_each(|byte| self.byte(*byte, escaping)),
+        }
+    }
+
+    fn byte(&mut self, byte: u8, escaping: Escaping) {
+        match escaping {
+            Escaping::Json => self.push(b"\\\\x"),
+            Escaping::Text => self.push(b"\\x"),
+        }
+        self.hex(byte);
+    }
+}
+
+/// How many bytes at the beginning of `bytes` are printable ASCII other than `"` and `\`.
+fn plain_run(bytes: &[u8]) -> usize {
+    let mut chunks = bytes.chunks_exact(8);
+    let mut run = 0;
+    for chunk in chunks.by_ref() {
+        let word = u64::from_le_bytes(chunk.try_into().expect("chunks have eight bytes"));
+        let marks = marks(word);
+        if marks != 0 {
+            return run + marks.trailing_zeros() as usize / 8;
+        }
+        run += 8;
+    }
+    let tail = chunks.remainder();
+    run + tail
+        .iter()
+        .position(|byte| !is_plain(*byte))
+        .unwrap_or(tail.len())
+}
+
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\'
+}
+
+/// Marks the high bit of bytes of `word` that are not plain. A byte above a marked one may be
+/// marked by a borrow; the lowest mark is always true.
+const fn marks(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    /// Marks bytes of `word` that are under `n`.
+    const fn under(word: u64, n: u64) -> u64 {
+        word.wrapping_sub(ONES * n) & !word
+    }
+    let control = under(word, 0x20);
+    let quote = under(word ^ (ONES * b'"' as u64), 1);
+    let backslash = under(word ^ (ONES * b'\\' as u64), 1);
+    let delete = under(word ^ (ONES * 0x7f), 1);
+    (word | control | quote | backslash | delete) & HIGH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check(value: &[u8], json: &str, text: &str) {
+        for (escaping, expected) in [(Escaping::Json, json), (Escaping::Text, text)] {
+            let mut out = Vec::new();
+            push(&mut out, value, escaping, usize::MAX);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn rows() {
+        check(b"",                      "",                         "");
+        check(b"/orders/42?x=1 y~",     "/orders/42?x=1 y~",        "/orders/42?x=1 y~");
+        check(b"a\"b\\c",               r#"a\"b\\c"#,               r#"a\"b\\c"#);
+        check(b"a\r\n{\"x\":1}\t",      r#"a\r\n{\"x\":1}\t"#,      r#"a\r\n{\"x\":1}\t"#);
+        check(b"\0\x1b[31m\x7f",        r"\u0000\u001b[31m\u007f",  r"\x00\x1b[31m\x7f");
+        check("é 漢 😀".as_bytes(),     "é 漢 😀",                  "é 漢 😀");
+        check("\u{85}\u{2028}".as_bytes(), r"\u0085\u2028",         r"\xc2\x85\xe2\x80\xa8");
+        check(b"\xff\xc3(\xe6\xbc",     r"\\xff\\xc3(\\xe6\\xbc",   r"\xff\xc3(\xe6\xbc");
+        check(b"\xed\xa0\x80\xc0\xaf",  r"\\xed\\xa0\\x80\\xc0\\xaf", r"\xed\xa0\x80\xc0\xaf");
+    }
+
+    #[track_caller]
+    fn cut(value: &[u8], end: usize, expected: &str) {
+        let mut out = Vec::new();
+        push(&mut out, value, Escaping::Json, end);
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_cut_leaves_whole_characters() {
+        cut(b"abcdef", 6, "abcdef");
+        cut(b"abcdef", 5, "abcde");
+        cut(b"abcdef", 0, "");
+        cut(b"a\nb", 2, "a");
+        cut(b"a\nb", 3, "a\\n");
+        cut("aé".as_bytes(), 2, "a");
+        cut("aéb".as_bytes(), 3, "aé");
+        cut(b"a\x01", 6, "a");
+    }
+
+    proptest! {
+        #[test]
+        fn a_run_is_what_a_look_at_each_byte_says(bytes in prop::collection::vec(prop_oneof![
+            8 => 0x20u8..0x7f, 1 => any::<u8>()], 0..64)) {
+            let expected = bytes.iter().position(|b| !is_plain(*b)).unwrap_or(bytes.len());
+            prop_assert_eq!(plain_run(&bytes), expected);
+        }
+
+        #[test]
+        fn json_strings_decode_to_what_was_valid(text in any::<String>()) {
+            let mut out = vec![b'"'];
+            push(&mut out, text.as_bytes(), Escaping::Json, usize::MAX);
+            out.push(b'"');
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+
+        #[test]
+        fn text_has_no_control_and_no_bare_quote(bytes in any::<Vec<u8>>(), end in 0usize..64) {
+            let mut out = Vec::new();
+            push(&mut out, &bytes, Escaping::Text, end);
+            prop_assert!(out.len() <= end);
+            let text = String::from_utf8(out).unwrap();
+            prop_assert!(!text.chars().any(char::is_control));
+            prop_assert!(!text.replace("\\\\", "").replace("\\\"", "").contains('"'));
+        }
+    }
+}
