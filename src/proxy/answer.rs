@@ -44,7 +44,11 @@ pub(super) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    pub(super) fn of(session: &'a mut Session<'_>, plan: &Plan<'a>, request_sent: &'a Cell<bool>) -> Self {
+    pub(super) fn of(
+        session: &'a mut Session<'_>,
+        plan: &Plan<'a>,
+        request_sent: &'a Cell<bool>,
+    ) -> Self {
         Self::split(session, plan, request_sent).0
     }
 
@@ -122,7 +126,15 @@ impl<'a> Answer<'a> {
         if self.head.version == Version::Http11 && !unasked {
             let buffer = self.origin_in.filled();
             let out = self.out.storage();
-            write_response(out, self.response, buffer, Framing::Unsaid, After::KeepAlive, b"", None);
+            write_response(
+                out,
+                self.response,
+                buffer,
+                Framing::Unsaid,
+                After::KeepAlive,
+                b"",
+                None,
+            );
             trail.response_bytes += out.len() as u64;
             self.client_deadline.limit(self.write_max);
             let written = self.client.drain(self.out).await;
@@ -145,12 +157,14 @@ impl<'a> Answer<'a> {
         let body = self.response.body(self.head.method);
         let (source, (sink, framing)) = match body {
             ResponseBody::None => (Source::Length(0), (Sink::Plain, Framing::Unsaid)),
-            ResponseBody::Length(length) => {
-                (Source::Length(length), (Sink::Plain, Framing::Length(length)))
-            }
-            ResponseBody::Chunked => {
-                (Source::Chunked(ChunkedDecoder::default()), of_unknown_length)
-            }
+            ResponseBody::Length(length) => (
+                Source::Length(length),
+                (Sink::Plain, Framing::Length(length)),
+            ),
+            ResponseBody::Chunked => (
+                Source::Chunked(ChunkedDecoder::default()),
+                of_unknown_length,
+            ),
             ResponseBody::UntilClose => (Source::UntilClose, of_unknown_length),
         };
         let ends_with_close =
@@ -163,7 +177,15 @@ impl<'a> Answer<'a> {
         let date = self.core.date(trail.now);
         let buffer = self.origin_in.filled();
         let out = self.out.storage();
-        write_response(out, self.response, buffer, framing, after, &date, self.request_id);
+        write_response(
+            out,
+            self.response,
+            buffer,
+            framing,
+            after,
+            &date,
+            self.request_id,
+        );
         self.origin_in.consume_in_place(self.response.len);
 
         trail.status = self.response.status;
@@ -176,7 +198,10 @@ impl<'a> Answer<'a> {
             write_max: self.write_max,
             output: self.out,
         };
-        relay.flush(self.origin_in, &mut to).await.map_err(of_origin)?;
+        relay
+            .flush(self.origin_in, &mut to)
+            .await
+            .map_err(of_origin)?;
         Ok(relay)
     }
 
@@ -202,6 +227,9 @@ impl<'a> Answer<'a> {
             write_max: self.write_max,
             output: self.out,
         };
-        relay.run(&mut from, &mut to, buffers).await.map_err(of_origin)
+        relay
+            .run(&mut from, &mut to, buffers)
+            .await
+            .map_err(of_origin)
     }
 }

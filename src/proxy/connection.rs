@@ -56,7 +56,7 @@ pub async fn connection(core: Rc<Core>, mut client: Stream, peer: Peer) {
             Outcome::Asleep => {}
         }
         if core.is_draining() {
-            break Closed::Drained;
+            break Closed::Drain;
         }
         deadline.sleep();
         deadline.limit_idle(core.view().snapshot.settings.timeouts.idle);
@@ -65,10 +65,10 @@ pub async fn connection(core: Rc<Core>, mut client: Stream, peer: Peer) {
         core.cells.connections_idle.down();
         if deadline.expired() {
             let drained = core.is_draining();
-            break if drained { Closed::Drained } else { Closed::IdleTimeout };
+            break if drained { Closed::Drain } else { Closed::Idle };
         }
         if ready.is_err() {
-            break Closed::ByClient;
+            break Closed::Client;
         }
         deadline.clear();
     };
@@ -80,19 +80,21 @@ async fn awake(core: &Rc<Core>, client: &mut Stream, deadline: &Deadline, peer: 
     let mut session = Session::new(core, client, deadline, peer, &view.snapshot.settings);
     loop {
         let mut started = None;
-        let arrival = session.read_head(&view.snapshot.settings, &mut started).await;
+        let arrival = session
+            .read_head(&view.snapshot.settings, &mut started)
+            .await;
         view = core.view();
         let started = started.unwrap_or_default();
         let next = match arrival {
             Ok(Arrival::Request) => request(&mut session, Rc::clone(&view), started).await,
             Ok(Arrival::Asleep) => return Outcome::Asleep,
-            Ok(Arrival::End) => return Outcome::Closed(Closed::ByClient),
+            Ok(Arrival::End) => return Outcome::Closed(Closed::Client),
             Err(error) => refuse_head(&mut session, &view.snapshot, started, error).await,
         };
         match next {
             Next::Request => {}
-            Next::Close => return Outcome::Closed(Closed::ByGateway),
-            Next::Abort => return Outcome::Closed(Closed::Aborted),
+            Next::Close => return Outcome::Closed(Closed::Done),
+            Next::Abort => return Outcome::Closed(Closed::Broken),
             Next::Linger => {
                 linger(&mut session).await;
                 return Outcome::Closed(Closed::Refused);
@@ -185,7 +187,10 @@ async fn rest_of_body(
         write_max: session.timeouts.send,
         output: &mut session.out,
     };
-    let ended = rest.relay.run(&mut from, &mut to, &session.core.buffers).await;
+    let ended = rest
+        .relay
+        .run(&mut from, &mut to, &session.core.buffers)
+        .await;
     trail.response_bytes = rest.relay.written;
     trail.response_body_bytes = rest.relay.bytes;
     // A long body may have left a large buffer behind, or one that grew.
@@ -216,7 +221,10 @@ async fn end_with(
         trail.status = error.answer().status;
         return;
     }
-    if reply::refuse(session, snapshot, trail, error).await.is_err() {
+    if reply::refuse(session, snapshot, trail, error)
+        .await
+        .is_err()
+    {
         trail.keeps_alive = false;
     }
 }
@@ -224,7 +232,10 @@ async fn end_with(
 /// What may follow on the request that the trail tells of.
 fn next(trail: &Trail<'_>) -> Next {
     let cut_off = trail.head_sent
-        && matches!(trail.error, Some(Error::UpstreamTruncated | Error::ClientGone));
+        && matches!(
+            trail.error,
+            Some(Error::UpstreamTruncated | Error::ClientGone)
+        );
     match trail.error {
         Some(_) if cut_off || !trail.head_sent => Next::Abort,
         _ if trail.keeps_alive => Next::Request,
@@ -285,7 +296,9 @@ fn record(session: &Session<'_>, snapshot: &Snapshot, trail: &Trail<'_>) {
         status: trail.status,
         integration_status: trail.integration_status,
         endpoint: trail.endpoint,
-        upstream: trail.upstream.map_or("", |upstream| &upstream.settings.name),
+        upstream: trail
+            .upstream
+            .map_or("", |upstream| &upstream.settings.name),
         attempts: trail.attempts,
         request_bytes: trail.request_bytes,
         response_bytes: trail.response_bytes,
@@ -294,8 +307,13 @@ fn record(session: &Session<'_>, snapshot: &Snapshot, trail: &Trail<'_>) {
         generation: snapshot.generation,
     };
     core.cells.client_bytes_written.add(trail.response_bytes);
-    core.cells.client_bytes_read.add(trail.request_bytes + head.len as u64);
-    if let Some(metrics) = route.map(|route| &route.metrics).or(trail.stage.map(|stage| &stage.metrics)) {
+    core.cells
+        .client_bytes_read
+        .add(trail.request_bytes + head.len as u64);
+    if let Some(metrics) = route
+        .map(|route| &route.metrics)
+        .or(trail.stage.map(|stage| &stage.metrics))
+    {
         metrics.observe(core.worker, &record);
     }
     core.log(snapshot, &record);

@@ -179,11 +179,13 @@ impl Core {
                 .endpoints
                 .iter()
                 .map(|endpoint| {
-                    let identity = ConnectionIdentity::of(endpoint, &upstream.settings);
+                    let identity = ConnectionIdentity {
+                        address: endpoint.address.clone(),
+                    };
                     let pool = pools
                         .entry(identity)
                         .or_insert_with(|| Rc::new(RefCell::new(Pool::new(settings))));
-                    pool.borrow_mut().set(settings);
+                    pool.borrow_mut().resize(settings, drop);
                     Rc::clone(pool)
                 })
                 .collect(),
@@ -258,7 +260,13 @@ impl Core {
     }
 
     /// Tells an upstream what became of an attempt.
-    pub(super) fn observe(&self, upstream: &Upstream, endpoint: usize, outcome: Outcome, now: Instant) {
+    pub(super) fn observe(
+        &self,
+        upstream: &Upstream,
+        endpoint: usize,
+        outcome: Outcome,
+        now: Instant,
+    ) {
         if let Some(ejected) = upstream.observe(endpoint, outcome, now) {
             tracing::warn!(
                 upstream = &*upstream.settings.name,

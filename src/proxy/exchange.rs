@@ -87,7 +87,15 @@ pub(super) async fn attempt(
         Address::Ip(address) => Some(*address),
         Address::Unix(_) => None,
     };
-    let obtained = obtain(session.core, trail, plan, session.head.method, endpoint, renew).await;
+    let obtained = obtain(
+        session.core,
+        trail,
+        plan,
+        session.head.method,
+        endpoint,
+        renew,
+    )
+    .await;
     let (mut origin, connection) = obtained.map_err(|error| FailedAttempt {
         error,
         progress: Progress::NothingSent,
@@ -199,7 +207,14 @@ fn write_head(session: &mut Session<'_>, plan: &Plan<'_>, endpoint: usize) {
     };
     session.out.clear();
     let target = |out: &mut Vec<u8>| out.extend_from_slice(&session.target);
-    write_request(session.out.storage(), &session.head, buffer, target, host, &way);
+    write_request(
+        session.out.storage(),
+        &session.head,
+        buffer,
+        target,
+        host,
+        &way,
+    );
 }
 
 /// Writes a request whose body of `length` bytes stands behind its head: one write, or two where
@@ -216,12 +231,18 @@ async fn send_whole(
         let body = &session.inbound.filled()[start..start + length];
         session.out.storage().extend_from_slice(body);
     }
-    origin.write_deadline.limit(plan.upstream.settings.timeouts.between_bytes);
+    origin
+        .write_deadline
+        .limit(plan.upstream.settings.timeouts.between_bytes);
     let mut written = origin.stream.write.drain(&mut session.out).await;
     if !together && written.is_ok() {
         let start = session.inbound.used() + start;
         let end = start + length;
-        written = origin.stream.write.write_range(&mut session.inbound, start, end).await;
+        written = origin
+            .stream
+            .write
+            .write_range(&mut session.inbound, start, end)
+            .await;
     }
     origin.write_deadline.clear();
     // A failed write may have been the origin's answer and close: 413, or a redirect. It is read.
@@ -251,7 +272,8 @@ impl Plan<'_> {
     /// How long the origin has for its response's head.
     fn response_limit(&self, now: Instant) -> Duration {
         let limit = self.upstream.settings.timeouts.response;
-        self.until.map_or(limit, |until| limit.min(until.since(now)))
+        self.until
+            .map_or(limit, |until| limit.min(until.since(now)))
     }
 }
 
@@ -268,7 +290,9 @@ async fn stream(
     std::mem::swap(&mut request_out, &mut session.out);
     let mut body_in = buffers.rent();
     body_in.clear_with_room(CHUNK_SIZE_ROOM);
-    body_in.storage().extend_from_slice(&session.inbound.filled()[session.head.len..]);
+    body_in
+        .storage()
+        .extend_from_slice(&session.inbound.filled()[session.head.len..]);
     session.inbound.truncate(session.head.len);
     let (source, sink) = match session.head.declared() {
         Declared::Length(length) => (Source::Length(length), Sink::Plain),
@@ -301,11 +325,21 @@ async fn stream(
         });
         let head_seen = Cell::new(false);
         let mut reply = pin!(async {
-            answer.receive(origin_read, &origin.read_deadline, None, trail).await?;
+            answer
+                .receive(origin_read, &origin.read_deadline, None, trail)
+                .await?;
             head_seen.set(true);
             let mut relay = answer.begin(trail).await?;
             if !relay.is_done() && !request_sent.get() {
-                answer.relay_all(&mut relay, origin_read, &origin.read_deadline, plan, &buffers).await?;
+                answer
+                    .relay_all(
+                        &mut relay,
+                        origin_read,
+                        &origin.read_deadline,
+                        plan,
+                        &buffers,
+                    )
+                    .await?;
             }
             Ok(relay)
         });
@@ -331,7 +365,10 @@ async fn stream(
     trail.request_read = upload.is_done();
     // What the client sent behind the body is its next request.
     if upload.is_done() {
-        session.inbound.storage().extend_from_slice(body_in.filled());
+        session
+            .inbound
+            .storage()
+            .extend_from_slice(body_in.filled());
     }
     outcome
 }

@@ -64,8 +64,9 @@ pub(super) struct From<'a> {
 impl From<'_> {
     /// How long the next read may take.
     fn patience(&self) -> Duration {
-        self.until
-            .map_or(self.silence_max, |until| self.silence_max.min(until.since(clock::now())))
+        self.until.map_or(self.silence_max, |until| {
+            self.silence_max.min(until.since(clock::now()))
+        })
     }
 }
 
@@ -136,7 +137,11 @@ impl Relay {
 
     /// Writes the output and what the input already holds of the body; nothing is read. The fast
     /// way of a short body: one write.
-    pub(super) async fn flush(&mut self, input: &mut Buffer, to: &mut To<'_>) -> Result<(), Broken> {
+    pub(super) async fn flush(
+        &mut self,
+        input: &mut Buffer,
+        to: &mut To<'_>,
+    ) -> Result<(), Broken> {
         let taken = self.take(input)?;
         self.emit(input, &taken, to).await?;
         if self.done {
@@ -182,15 +187,24 @@ impl Relay {
                 let data = (*left).min(there as u64) as usize;
                 *left -= data as u64;
                 self.done = *left == 0;
-                Taken { data, consumed: data }
+                Taken {
+                    data,
+                    consumed: data,
+                }
             }
-            Source::UntilClose => Taken { data: there, consumed: there },
+            Source::UntilClose => Taken {
+                data: there,
+                consumed: there,
+            },
             Source::Chunked(decoder) => {
                 let decoded = decoder
                     .decode(input.filled_mut())
                     .map_err(|_: Error| Broken::Malformed)?;
                 self.done = decoder.is_done();
-                Taken { data: decoded.data, consumed: decoded.consumed }
+                Taken {
+                    data: decoded.data,
+                    consumed: decoded.consumed,
+                }
             }
         };
         self.bytes += taken.data as u64;
@@ -201,7 +215,12 @@ impl Relay {
     }
 
     /// Writes the output and the data taken. What fits behind the output goes with it.
-    async fn emit(&mut self, input: &mut Buffer, taken: &Taken, to: &mut To<'_>) -> Result<(), Broken> {
+    async fn emit(
+        &mut self,
+        input: &mut Buffer,
+        taken: &Taken,
+        to: &mut To<'_>,
+    ) -> Result<(), Broken> {
         let trailers = self.trailers_len();
         let fits = taken.data + CHUNK_FRAME + trailers <= to.output.room();
         let has_output = !to.output.filled().is_empty();
@@ -219,7 +238,12 @@ impl Relay {
     }
 
     /// Writes the data from where it lies, its frame around it.
-    async fn emit_in_place(&mut self, input: &mut Buffer, taken: &Taken, to: &mut To<'_>) -> Result<(), Broken> {
+    async fn emit_in_place(
+        &mut self,
+        input: &mut Buffer,
+        taken: &Taken,
+        to: &mut To<'_>,
+    ) -> Result<(), Broken> {
         let mut start = input.used();
         let mut end = start + taken.data;
         if self.sink == Sink::Chunked {

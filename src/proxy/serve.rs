@@ -16,9 +16,7 @@ use crate::{
     http::{Declared, FieldId, Method},
     route::{self, Params},
     snapshot::{HttpIntegration, Integration, Route, Stage},
-    upstream::{
-        Attempts, Balance, Choice, Connection, Failed, Failure, HashKey, Next, Outcome, Tried,
-    },
+    upstream::{Attempts, Balance, Choice, Failed, Failure, HashKey, Next, Outcome, Tried},
 };
 use std::sync::Arc;
 
@@ -63,7 +61,10 @@ fn find_route<'v>(
 
     let mut params = Params::new();
     let token = head.method_token.of(buffer);
-    let route = match stage.table.find(head.method, token, found.rest, &mut params) {
+    let route = match stage
+        .table
+        .find(head.method, token, found.rest, &mut params)
+    {
         Some(route) => route,
         None => {
             session.target.clear();
@@ -167,7 +168,8 @@ async fn forward<'v>(
         let picked = again.or_else(|| upstream.pick(&choice));
         let endpoint = picked.ok_or(Error::UpstreamUnavailable)?;
         trail.attempts = attempts.made();
-        let failed = match exchange::attempt(session, trail, &plan, endpoint, again.is_some()).await {
+        let failed = match exchange::attempt(session, trail, &plan, endpoint, again.is_some()).await
+        {
             Ok(way) => {
                 let outcome = Outcome::of_status(trail.status);
                 session.core.observe(upstream, endpoint, outcome, trail.now);
@@ -190,7 +192,9 @@ async fn forward<'v>(
             trail.now,
         );
         if next != Next::Fresh {
-            session.core.observe(upstream, endpoint, Outcome::Failure(failure), trail.now);
+            session
+                .core
+                .observe(upstream, endpoint, Outcome::Failure(failure), trail.now);
         }
         match next {
             Next::Elsewhere => {

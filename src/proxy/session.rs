@@ -66,7 +66,7 @@ pub(super) struct Session<'c> {
 }
 
 /// An address as text.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct PeerText {
     bytes: [u8; 45],
     length: u8,
@@ -74,7 +74,10 @@ pub(super) struct PeerText {
 
 impl PeerText {
     fn of(peer: Peer) -> Self {
-        let mut text = Self { bytes: [0; 45], length: 0 };
+        let mut text = Self {
+            bytes: [0; 45],
+            length: 0,
+        };
         if let Peer::Ip(address) = peer {
             let mut left = &mut text.bytes[..];
             let room = left.len();
@@ -119,7 +122,10 @@ impl RequestId {
             bytes[at + 1] = DIGITS[usize::from(byte & 0xf)];
             at += 2;
         }
-        Self { bytes, length: at as u8 }
+        Self {
+            bytes,
+            length: at as u8,
+        }
     }
 
     /// One that came with the request, if it is short and of plain characters.
@@ -130,7 +136,10 @@ impl RequestId {
         }
         let mut bytes = [0; Self::BYTES_MAX];
         bytes[..text.len()].copy_from_slice(text);
-        Some(Self { bytes, length: text.len() as u8 })
+        Some(Self {
+            bytes,
+            length: text.len() as u8,
+        })
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -255,7 +264,10 @@ impl<'c> Session<'c> {
             scratch: Vec::new(),
             target: Vec::with_capacity(256),
             hash_key: Vec::new(),
-            request_id: RequestId { bytes: [0; RequestId::BYTES_MAX], length: 0 },
+            request_id: RequestId {
+                bytes: [0; RequestId::BYTES_MAX],
+                length: 0,
+            },
             source_ip: None,
             trusted: false,
             timeouts: settings.timeouts,
@@ -304,8 +316,14 @@ impl<'c> Session<'c> {
             return Arrival::End;
         }
         self.inbound.clear();
-        let cancel = self.deadline.cancel_idle_read(AWAKE_IDLE.min(self.timeouts.idle));
-        let read = self.client.read.fill_or_cancel(&mut self.inbound, cancel).await;
+        let cancel = self
+            .deadline
+            .cancel_idle_read(AWAKE_IDLE.min(self.timeouts.idle));
+        let read = self
+            .client
+            .read
+            .fill_or_cancel(&mut self.inbound, cancel)
+            .await;
         match read {
             Ok(0) => Arrival::End,
             Ok(_) => {
@@ -339,7 +357,8 @@ impl<'c> Session<'c> {
         self.source_ip = address;
         let buffer = self.inbound.filled();
         if trusted {
-            self.source_ip = super::reply::source_behind(&self.head, buffer, forwarding).or(address);
+            self.source_ip =
+                super::reply::source_behind(&self.head, buffer, forwarding).or(address);
         }
         let given = match &forwarding.request_id {
             Some(name) if trusted => self.head.fields.named(name, buffer),
@@ -361,7 +380,10 @@ impl<'c> Session<'c> {
     }
 
     /// The snapshot's word on how a request id is passed on.
-    pub(super) fn request_id_field<'s>(&'s self, snapshot: &'s Snapshot) -> Option<(&'s str, &'s [u8])> {
+    pub(super) fn request_id_field<'s>(
+        &'s self,
+        snapshot: &'s Snapshot,
+    ) -> Option<(&'s str, &'s [u8])> {
         let name = snapshot.settings.forwarding.request_id.as_deref()?;
         Some((name, self.request_id.as_bytes()))
     }
@@ -387,7 +409,10 @@ mod tests {
     fn a_given_id_is_short_and_plain() {
         let long = "x".repeat(RequestId::BYTES_MAX + 1);
         for refused in ["", "a b", "a\"b", "a\u{7f}", long.as_str()] {
-            assert!(RequestId::given(refused.as_bytes()).is_none(), "{refused:?}");
+            assert!(
+                RequestId::given(refused.as_bytes()).is_none(),
+                "{refused:?}"
+            );
         }
         let given = RequestId::given(b"Root=1-67891233-abcdef012345678912345678");
         assert_eq!(

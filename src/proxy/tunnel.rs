@@ -35,7 +35,9 @@ pub(super) async fn run(
 ) -> Result<(), Error> {
     let head_len = session.head.len;
     let mut up_buffer = session.core.buffers.rent();
-    up_buffer.storage().extend_from_slice(&session.inbound.filled()[head_len..]);
+    up_buffer
+        .storage()
+        .extend_from_slice(&session.inbound.filled()[head_len..]);
     session.inbound.truncate(head_len);
     let (up_bytes, down_bytes) = (Cell::new(0), Cell::new(rest.relay.written));
     let idle_max = session.timeouts.tunnel_idle;
@@ -81,7 +83,11 @@ async fn both(
             down_done = true;
             ended?;
         }
-        if up_done && down_done { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if up_done && down_done {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
     })
     .await
 }
@@ -90,7 +96,8 @@ impl Way<'_> {
     async fn run(self, deadline: &Deadline, idle_max: Duration, gone: Error) -> Result<(), Error> {
         loop {
             if !self.buffer.filled().is_empty() {
-                self.passed.set(self.passed.get() + self.buffer.filled().len() as u64);
+                self.passed
+                    .set(self.passed.get() + self.buffer.filled().len() as u64);
                 self.to.drain(self.buffer).await.map_err(|_| gone)?;
             }
             // One limit for both ways, moved on by whichever passes something.
