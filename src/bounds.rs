@@ -58,11 +58,45 @@ pub const PATH_SEGMENTS_MAX: usize = 64;
 /// when they are compiled. Ordinary ones need under twenty; this many take about 50 us.
 pub const ROUTE_NODES_VISITED_MAX: usize = 4096;
 
-/// Endpoints of one upstream after names are resolved. Tried endpoints are one bit each in a word.
+/// Endpoints of one upstream after names are resolved.
 pub const ENDPOINTS_MAX: usize = 1024;
+
+/// Sequences and rings name an endpoint by 16 bits.
+const _: () = assert!(ENDPOINTS_MAX <= u16::MAX as usize);
+
+/// Turns in one cycle of weighted round robin, before rounding: 16 KiB at most per upstream, and
+/// with the most endpoints still four turns each. Weights whose sum is larger are scaled down.
+pub const SEQUENCE_TURNS_MAX: u32 = 4 * 1024;
+const _: () = assert!(SEQUENCE_TURNS_MAX as usize >= ENDPOINTS_MAX);
+
+/// Sum of the weights on one consistent-hash ring, before rounding. A unit of weight is 160 points
+/// of 8 bytes (nginx's number), so a ring takes 5 MiB at most. Larger sums are scaled down.
+pub const RING_WEIGHT_MAX: u32 = 4 * 1024;
+const _: () = assert!(RING_WEIGHT_MAX as usize >= ENDPOINTS_MAX);
+
+/// How many times its base length an ejection grows to while an endpoint keeps failing.
+pub const EJECTION_GROWTH_MAX: u32 = 10;
+
+/// Seconds over which a retry budget compares retries with requests.
+pub const RETRY_WINDOW_SECONDS: u32 = 10;
 
 /// Attempts at one request, the first included. A request may not multiply by more than that.
 pub const ATTEMPTS_MAX: u8 = 5;
+
+/// Nanoseconds that one token of a rate limit may take to come: 11.6 days. A rate below one in
+/// that time is refused as a mistake.
+pub const TOKEN_INTERVAL_NS_MAX: u64 = 1_000_000_000_000_000;
+
+/// Nanoseconds that a whole burst may take to come: 146 years. A larger burst is cut to it, so that
+/// no sum of a limiter's word overflows.
+pub const BURST_NS_MAX: u64 = 1 << 62;
+const _: () = assert!(TOKEN_INTERVAL_NS_MAX < BURST_NS_MAX);
+
+/// Nanoseconds by which the times of two workers may differ: about a tick, or as long as one of
+/// them was not run between reading the clock and using it. A limiter's word that lies further
+/// ahead can only come from a clock that stepped back.
+pub const CLOCK_SKEW_NS_MAX: u64 = 10_000_000_000;
+const _: () = assert!(CLOCK_SKEW_NS_MAX > TICK_MS * 1_000_000);
 
 /// Bytes of access-log lines that wait for the writer, per worker. A line that finds no room is
 /// dropped and counted.
