@@ -74,3 +74,14 @@ pub const CONFIG_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How often a worker looks at what can wait: deadlines, idle connections, its view of the
 /// snapshot.
 pub const TICK_MS: u64 = 100;
+
+/// Values in the configuration after its aliases are followed: about half a million routes. More
+/// is a file that multiplies itself.
+pub const CONFIG_NODES_MAX: usize = 8_000_000;
+
+/// Nesting of the configuration. Its deepest key stands eight levels down.
+pub const CONFIG_DEPTH_MAX: usize = 32;
+
+/// Parts of the configuration that its aliases may repeat: enough for one setting shared by ten
+/// thousand routes.
+pub const CONFIG_ALIASED_MAX: usize = 200_000;

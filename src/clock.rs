@@ -31,7 +31,11 @@ impl Instant {
     /// This point and `duration`; stays at the end of time rather than wrap.
     pub const fn after(self, duration: Duration) -> Self {
         let ns = duration.as_nanos();
-        let ns = if ns > u64::MAX as u128 { u64::MAX } else { ns as u64 };
+        let ns = if ns > u64::MAX as u128 {
+            u64::MAX
+        } else {
+            ns as u64
+        };
         Self(self.0.saturating_add(ns))
     }
 }
@@ -48,5 +52,7 @@ pub fn now() -> Instant {
 /// Wall-clock now, as the time since 1970. A clock set before 1970 reads as 1970.
 #[allow(clippy::disallowed_methods)]
 pub fn wall() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }

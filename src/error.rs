@@ -220,8 +220,44 @@ impl Error {
     /// Whose doing it is.
     pub const fn fault(self) -> Fault {
         match self {
-            Self::PathDotSegment | Self::PathEncodedSlash | Self::PathBackslash | Self::PathControl | Self::PathEncoding | Self::RequestLineMalformed | Self::TargetMalformed | Self::TargetTooLong | Self::VersionUnsupported | Self::MethodRefused | Self::FieldMalformed | Self::FieldsTooMany | Self::HeadTooLarge | Self::HostMissing | Self::HostRepeated | Self::HostMalformed | Self::LengthMalformed | Self::TransferEncodingRefused | Self::FramingAmbiguous | Self::ChunkMalformed | Self::ExpectationUnknown | Self::UpgradeMalformed | Self::BodyTooLarge | Self::HeadTimeout | Self::BodyTimeout | Self::ClientGone | Self::DomainUnknown | Self::RouteUnknown | Self::MethodNotAllowed | Self::AuthenticationTokenMissing | Self::Throttled => Fault::Client,
-            Self::UpstreamUnavailable | Self::UpstreamRefused | Self::UpstreamConnectTimeout | Self::UpstreamTimeout | Self::UpstreamClosed | Self::UpstreamMalformed | Self::UpstreamTruncated => Fault::Upstream,
+            Self::PathDotSegment
+            | Self::PathEncodedSlash
+            | Self::PathBackslash
+            | Self::PathControl
+            | Self::PathEncoding
+            | Self::RequestLineMalformed
+            | Self::TargetMalformed
+            | Self::TargetTooLong
+            | Self::VersionUnsupported
+            | Self::MethodRefused
+            | Self::FieldMalformed
+            | Self::FieldsTooMany
+            | Self::HeadTooLarge
+            | Self::HostMissing
+            | Self::HostRepeated
+            | Self::HostMalformed
+            | Self::LengthMalformed
+            | Self::TransferEncodingRefused
+            | Self::FramingAmbiguous
+            | Self::ChunkMalformed
+            | Self::ExpectationUnknown
+            | Self::UpgradeMalformed
+            | Self::BodyTooLarge
+            | Self::HeadTimeout
+            | Self::BodyTimeout
+            | Self::ClientGone
+            | Self::DomainUnknown
+            | Self::RouteUnknown
+            | Self::MethodNotAllowed
+            | Self::AuthenticationTokenMissing
+            | Self::Throttled => Fault::Client,
+            Self::UpstreamUnavailable
+            | Self::UpstreamRefused
+            | Self::UpstreamConnectTimeout
+            | Self::UpstreamTimeout
+            | Self::UpstreamClosed
+            | Self::UpstreamMalformed
+            | Self::UpstreamTruncated => Fault::Upstream,
             Self::Internal | Self::Draining | Self::DescriptorsExhausted => Fault::Gateway,
         }
     }
