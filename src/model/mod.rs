@@ -13,6 +13,8 @@
 mod check;
 pub mod checked;
 mod document;
+#[cfg(test)]
+mod documentation;
 mod later;
 mod mistake;
 mod names;

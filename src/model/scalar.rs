@@ -286,7 +286,10 @@ impl Setting for Duration {
     }
 
     fn edge(edge: u64) -> Json {
-        amount(edge, TIMES).into()
+        match edge {
+            0 => "0s".into(),
+            edge => amount(edge, TIMES).into(),
+        }
     }
 }
 

@@ -39,7 +39,7 @@ fn cases(folder: &str) -> Vec<PathBuf> {
 
 /// Holds `made` against the file at `path`; `UPDATE_EXPECT=1` rewrites the file.
 #[track_caller]
-fn expect_file(path: &Path, made: &str) {
+pub(super) fn expect_file(path: &Path, made: &str) {
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(path, made).unwrap();
     }

@@ -52,7 +52,7 @@ settings! {
     struct HealthCheck {
         /// `http`: a GET whose status counts. `tcp`: a connection is enough.
         r#type: HealthCheckType, default(HealthCheckType::Http);
-        /// The path that an `http` probe asks for.
+        /// The path that an `http` probe asks for. Left out: `/healthz`.
         path: Option<String>, default(None), within(1..=2048);
         /// The `Host` of an `http` probe. Left out: the endpoint's address.
         host: Option<String>, default(None), within(1..=255);
@@ -64,7 +64,7 @@ settings! {
         healthy: u64, default(2), within(1..=100);
         /// Probes in a row that must fail before an endpoint that was up is down.
         unhealthy: u64, default(3), within(1..=100);
-        /// Statuses that are a success: `200-299` or `200,204,301-302`.
+        /// Statuses that are a success: `200-299` or `200,204,301-302`. Left out: `200-299`.
         status: Option<String>, default(None), within(3..=256);
     }
 
