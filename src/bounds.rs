@@ -146,3 +146,14 @@ pub const LONG_BODY_BYTES: u64 = 128 * 1024;
 
 /// How often a request that waits for a place among an endpoint's connections looks again.
 pub const PENDING_RETRY_MS: u64 = 5;
+
+/// Values in the configuration after its aliases are followed: about half a million routes. More
+/// is a file that multiplies itself.
+pub const CONFIG_NODES_MAX: usize = 8_000_000;
+
+/// Nesting of the configuration. Its deepest key stands eight levels down.
+pub const CONFIG_DEPTH_MAX: usize = 32;
+
+/// Parts of the configuration that its aliases may repeat: enough for one setting shared by ten
+/// thousand routes.
+pub const CONFIG_ALIASED_MAX: usize = 200_000;

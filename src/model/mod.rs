@@ -1,1 +1,58 @@
-//! What people write.
+//! What people write: text to [`Checked`], in three steps, each a type.
+//!
+//! ```text
+//! text      --tree-->      Node       YAML with places; nothing of what keys mean
+//! Node      --setting-->   Document   as written: keys, types, ranges, defaults
+//! Document  --check-->     Checked    no invalid state: names resolved, texts parsed
+//! ```
+//!
+//! Every step records all mistakes it finds, with their places; [`Mistakes`] shows them. `control`
+//! reads the file, calls [`read`] and compiles the snapshot from what it gives; nothing here opens
+//! a file, and nothing here is used by a request.
+
+mod check;
+pub mod checked;
+mod document;
+#[cfg(test)]
+mod documentation;
+mod later;
+mod mistake;
+mod names;
+mod scalar;
+mod setting;
+mod template;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use checked::Checked;
+pub use mistake::{Mistake, Mistakes, Path, Place, Source};
+pub use setting::Placed;
+
+/// Reads `text`, which the person knows as `file_name` and whose relative paths start from
+/// `folder`.
+///
+/// Cost: linear in the text, which is at most [`crate::bounds::CONFIG_BYTES_MAX`] long. Never
+/// panics, whatever the text.
+pub fn read(file_name: &str, text: &str, folder: &std::path::Path) -> Result<Checked, Mistakes> {
+    let source = Source::new(file_name, text);
+    let mut found = Vec::new();
+    let checked = match tree::parse(text) {
+        Ok(root) => document::Document::read(&root, &mut found)
+            .map(|document| check::check(document, &source, folder, &mut found)),
+        Err(mistake) => {
+            found.push(mistake);
+            None
+        }
+    };
+    match (Mistakes::of(&source, found), checked) {
+        (Some(mistakes), _) => Err(mistakes),
+        (None, Some(checked)) => Ok(checked),
+        (None, None) => unreachable!("a reader that gives nothing records why"),
+    }
+}
+
+/// The JSON Schema of the configuration, for editors and the documentation.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(document::Document).to_value()
+}

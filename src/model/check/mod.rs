@@ -1,0 +1,160 @@
+//! Document to [`Checked`]: the checks that need more than one setting.
+//!
+//! Every mistake is recorded and the walk goes on with something that stands in; a `Checked` is
+//! given out only if there was none. Reads no files: relative paths are joined to the folder that
+//! it is told.
+
+mod api;
+mod domains;
+mod process;
+mod upstream;
+
+use super::{
+    Mistake, Place, Source,
+    checked::Checked,
+    document::{Document, Upstream},
+    mistake::{self, Path},
+    names::Wrong,
+    setting::{Map, Placed},
+};
+use std::{collections::HashMap, path::Path as FilePath};
+
+/// Makes of `document` what can be compiled. What it gives is to be used only if nothing was added
+/// to `found`.
+pub(super) fn check(
+    document: Document,
+    source: &Source,
+    folder: &FilePath,
+    found: &mut Vec<Mistake>,
+) -> Checked {
+    let root = Path::ROOT;
+    let mut walk = Walk { folder, found };
+    let (listeners, admin) = walk.addresses(&document.listeners.value, document.admin.value);
+    let access_log = walk.access_log(document.access_log.value);
+    let forwarded = walk.forwarded(document.forwarded.value);
+    let (limits, body_bytes) = process::limits(&document.limits.value);
+    let upstreams = names(&document.upstreams.value);
+    let totals = totals(&document.upstreams.value);
+    let apis = walk.apis(
+        document.apis.value,
+        &api::Around {
+            upstreams,
+            totals,
+            body_bytes,
+        },
+    );
+    let domains = walk.domains(document.domains.value, &apis, document.place);
+    let upstreams = walk.upstreams(document.upstreams.value, root);
+    Checked {
+        source: source.clone(),
+        workers: process::workers(document.workers.value),
+        driver: document.driver.value,
+        listeners,
+        admin,
+        access_log,
+        log: process::log(&document.log.value),
+        state_dir: folder.join(document.state_dir.value),
+        limits,
+        timeouts: process::timeouts(&document.timeouts.value),
+        forwarded,
+        upstreams,
+        apis,
+        domains,
+    }
+}
+
+/// Where names lead: their index in the mapping.
+fn names<T>(map: &Map<T>) -> HashMap<String, usize> {
+    (0..)
+        .zip(&map.0)
+        .map(|(index, entry)| (entry.name.clone(), index))
+        .collect()
+}
+
+/// The `total` of each upstream; unlimited where it was refused already.
+fn totals(map: &Map<Upstream>) -> Vec<Option<std::time::Duration>> {
+    let total = |upstream: &Upstream| upstream.timeouts.value.total.value.clone().value();
+    map.0
+        .iter()
+        .map(|entry| entry.value.as_ref().and_then(total))
+        .collect()
+}
+
+/// The walk through the document.
+struct Walk<'a> {
+    /// The folder that relative paths start from.
+    folder: &'a FilePath,
+    /// What was found to be wrong. Grows only.
+    found: &'a mut Vec<Mistake>,
+}
+
+impl Walk<'_> {
+    /// Records a mistake.
+    fn wrong(&mut self, place: Place, path: Path<'_>, what: impl Into<String>, hint: &str) {
+        self.found.push(Mistake::new(place, path, what).hint(hint));
+    }
+
+    /// What `parse` makes of the text; what is wrong with it is recorded.
+    fn parsed<T>(
+        &mut self,
+        text: &Placed<String>,
+        path: Path<'_>,
+        parse: impl FnOnce(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        self.kept(text.place, path, parse(&text.value))
+    }
+
+    /// The value; what is wrong is recorded.
+    fn kept<T>(&mut self, place: Place, path: Path<'_>, result: Result<T, Wrong>) -> Option<T> {
+        result
+            .map_err(|wrong| self.found.push(wrong.at(place, path)))
+            .ok()
+    }
+
+    /// Where `name` leads; a name that is not known is recorded.
+    fn looked_up(
+        &mut self,
+        name: &Placed<String>,
+        path: Path<'_>,
+        kind: &str,
+        known: &HashMap<String, usize>,
+    ) -> Option<usize> {
+        let index = known.get(&name.value).copied();
+        if index.is_none() {
+            let what = format!("there is no {kind} called {:?}", name.value);
+            let mut names: Vec<&str> = known.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            let hint = mistake::suggest(&name.value, &format!("known {kind}s"), names);
+            self.wrong(name.place, path, what, &hint);
+        }
+        index
+    }
+}
+
+/// A number that its setting's range keeps within the smaller type; the largest of that otherwise,
+/// which a mistake in the range alone could bring about.
+fn narrow<T: TryFrom<u64> + Limit>(number: u64) -> T {
+    T::try_from(number).unwrap_or(T::MOST)
+}
+
+/// A type with a largest value.
+trait Limit {
+    /// The largest value.
+    const MOST: Self;
+}
+
+impl Limit for u8 {
+    const MOST: Self = Self::MAX;
+}
+
+impl Limit for u16 {
+    const MOST: Self = Self::MAX;
+}
+
+impl Limit for u32 {
+    const MOST: Self = Self::MAX;
+}
+
+impl Limit for usize {
+    const MOST: Self = Self::MAX;
+}

@@ -1,0 +1,474 @@
+//! The configuration with no invalid state in it: what the compiler makes a snapshot of.
+//!
+//! Every name is resolved to an index, every default is filled in, every text is parsed. Places are
+//! kept where the compiler can still find a conflict. Nothing here is looked up by a request.
+
+pub use super::{
+    document::{Compat, Driver, ForwardedHeaders, Level, LogFormat},
+    names::{Address, EndpointAddress, HostPattern},
+    template::{PathTemplate, Piece, Segment, TargetPath},
+};
+use super::{
+    mistake::{Place, Source},
+    setting::Placed,
+};
+use crate::http::Method;
+use ipnet::IpNet;
+use std::{
+    num::{NonZeroU16, NonZeroU32},
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
+
+/// A whole configuration that can be compiled.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The text that it was read from: for what the compiler still refuses.
+    pub source: Source,
+    /// Worker threads; `None`: one for each CPU that the process may use.
+    pub workers: Option<NonZeroU16>,
+    /// How workers wait for sockets.
+    pub driver: Driver,
+    /// Where requests come in. At least one; no address stands twice.
+    pub listeners: Vec<Listener>,
+    /// The admin API's listener, if there is one.
+    pub admin: Option<Address>,
+    /// The access log, if there is one.
+    pub access_log: Option<AccessLog>,
+    /// The process's own log.
+    pub log: Log,
+    /// The folder for what must outlive the process.
+    pub state_dir: PathBuf,
+    /// How much is taken from clients.
+    pub limits: Limits,
+    /// How long clients are waited for.
+    pub timeouts: Timeouts,
+    /// What origins are told about the client.
+    pub forwarded: Forwarded,
+    /// The upstreams, in the order of the text; names are unique.
+    pub upstreams: Vec<Upstream>,
+    /// The APIs, in the order of the text; names are unique. At least one.
+    pub apis: Vec<Api>,
+    /// Which API and stage answers where. At least one; patterns are unique.
+    pub domains: Vec<Domain>,
+}
+
+/// One address to accept connections at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where the address stands in the text.
+    pub place: Place,
+    /// The address.
+    pub address: Address,
+    /// Connections that the kernel holds ready, per worker.
+    pub backlog: u16,
+}
+
+/// The access log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessLog {
+    /// Where the lines go.
+    pub output: Output,
+    /// How a line looks, and where that stands: the names in a text are `observe`'s to check.
+    pub format: Placed<AccessLogFormat>,
+}
+
+/// Where access-log lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// Appended to this file.
+    File(PathBuf),
+}
+
+/// How an access-log line looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    /// One JSON object.
+    Json,
+    /// This text, with `$context` names in it that are not checked yet.
+    Text(String),
+}
+
+/// The process's own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least severe level that is written.
+    pub level: Level,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How much is taken from clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Client connections of one worker.
+    pub connections: u32,
+    /// Bytes of a request's head, at most [`crate::bounds::HEAD_BYTES_MAX`].
+    pub head_bytes: usize,
+    /// Header fields, at most [`crate::bounds::HEAD_FIELDS_MAX`].
+    pub head_fields: usize,
+    /// Bytes of a request's target, at most [`crate::bounds::TARGET_BYTES_MAX`].
+    pub target_bytes: usize,
+}
+
+/// How long clients are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From a request's first byte to the end of its head.
+    pub head: Duration,
+    /// Between two pieces of a request's body.
+    pub body: Duration,
+    /// Between two requests on one connection, and before the first.
+    pub idle: Duration,
+    /// How long a client may take no bytes of a response.
+    pub send: Duration,
+    /// How long requests in flight may go on once the process was told to stop. May be zero.
+    pub drain: Duration,
+    /// How long a tunnel may be silent.
+    pub tunnel_idle: Duration,
+}
+
+/// What origins are told about the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    /// Which fields name the client.
+    pub headers: ForwardedHeaders,
+    /// Blocks of proxies whose word is believed; host bits are zero.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether messages carry `Via`.
+    pub via: bool,
+    /// The field with the request's id, in lower case, if there is one.
+    pub request_id: Option<String>,
+}
+
+/// A set of endpoints that serve the same thing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    /// Where its name stands.
+    pub place: Place,
+    /// Its name.
+    pub name: String,
+    /// Where it can be reached. At least one, at most [`crate::bounds::ENDPOINTS_MAX`]; no address
+    /// twice, not all weights zero.
+    pub endpoints: Vec<Endpoint>,
+    /// How an endpoint is chosen.
+    pub balance: Balance,
+    /// Probes, if there are any.
+    pub health_check: Option<HealthCheck>,
+    /// How long endpoints are waited for.
+    pub timeouts: UpstreamTimeouts,
+    /// Second attempts.
+    pub retries: Retries,
+    /// Setting aside failing endpoints, if that is done.
+    pub ejection: Option<Ejection>,
+    /// Connections kept for the next request.
+    pub pool: Pool,
+    /// Connections to one endpoint, of all workers together.
+    pub connections_max: Option<NonZeroU32>,
+    /// Requests that wait for a connection to one endpoint, of all workers together.
+    pub pending_max: u32,
+    /// How long such a request waits.
+    pub pending_timeout: Duration,
+    /// The time over which an endpoint that came up gets its full share.
+    pub slow_start: Option<Duration>,
+    /// The `Host` that endpoints see.
+    pub host: HostRule,
+    /// How names are looked up.
+    pub resolve: Resolve,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where its address stands in the text.
+    pub place: Place,
+    /// The address as written: its name in logs, and the `Host` of probes and of
+    /// [`HostRule::Endpoint`].
+    pub text: String,
+    /// The address.
+    pub address: EndpointAddress,
+    /// Its share against the others' weights.
+    pub weight: u16,
+}
+
+/// How an endpoint is chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// Each in its turn, by weight.
+    RoundRobin,
+    /// Any, by weight.
+    Random,
+    /// The less busy of two that are drawn.
+    LeastRequest,
+    /// The same for the same value.
+    Hash(HashOn),
+}
+
+/// What consistent hashing looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashOn {
+    /// The client's address, after trusted proxies.
+    ClientAddress,
+    /// The request's path, without the query.
+    Path,
+    /// The value of this header field; the name is in lower case.
+    Header(String),
+    /// The value of this cookie; names are case-sensitive.
+    Cookie(String),
+}
+
+/// Probes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What a probe does.
+    pub probe: Probe,
+    /// From one probe to the next.
+    pub interval: Duration,
+    /// How long a probe may take.
+    pub timeout: Duration,
+    /// Successes in a row that bring an endpoint up. At least 1.
+    pub healthy: u8,
+    /// Failures in a row that bring it down. At least 1.
+    pub unhealthy: u8,
+}
+
+/// What a probe does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// A connection.
+    Tcp,
+    /// A GET.
+    Http {
+        /// The target. Begins with `/`; holds no blanks and no control characters.
+        path: String,
+        /// The `Host`; `None`: the endpoint's address as written.
+        host: Option<String>,
+        /// Statuses that are a success. At least one range.
+        statuses: Vec<RangeInclusive<u16>>,
+    },
+}
+
+/// How long endpoints are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamTimeouts {
+    /// Until a connection is made.
+    pub connect: Duration,
+    /// From the request sent to the first byte of the response.
+    pub response: Duration,
+    /// Between two pieces of a response's body.
+    pub between_bytes: Duration,
+}
+
+/// Second attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retries {
+    /// Attempts, the first included: 1 to [`crate::bounds::ATTEMPTS_MAX`].
+    pub attempts: u8,
+    /// Percent of the requests in flight, 0 to 100.
+    pub budget: u8,
+    /// Retries in a second that are always permitted.
+    pub budget_min: u32,
+}
+
+/// Setting aside failing endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ejection {
+    /// Failures in a row. At least 1.
+    pub failures: u16,
+    /// How long an endpoint stays aside.
+    pub duration: Duration,
+    /// Percent of the endpoints that may be aside at once, 0 to 100.
+    pub share_max: u8,
+}
+
+/// Connections kept for the next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Idle connections, for each worker and endpoint. May be 0.
+    pub idle: u16,
+    /// How long one is kept.
+    pub idle_timeout: Duration,
+}
+
+/// The `Host` that endpoints see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostRule {
+    /// The client's.
+    Preserve,
+    /// The endpoint's address as written.
+    Endpoint,
+    /// This one.
+    Literal(String),
+}
+
+/// How names are looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resolve {
+    /// The least time between two look-ups. `ttl_min <= ttl_max`.
+    pub ttl_min: Duration,
+    /// The most.
+    pub ttl_max: Duration,
+}
+
+/// An API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Api {
+    /// Where its name stands.
+    pub place: Place,
+    /// Its name.
+    pub name: String,
+    /// For people; empty if there is none.
+    pub description: String,
+    /// Whose rules decide where the format leaves a choice.
+    pub compat: Compat,
+    /// What a path with routes, but none for the method, is answered.
+    pub method_miss: MethodMiss,
+    /// Its routes, in the order of the text. At least one; no key twice.
+    pub routes: Vec<Route>,
+    /// Its stages, in the order of the text. At least one; names are unique.
+    pub stages: Vec<Stage>,
+}
+
+/// What a path that has routes, but none for the method, is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MethodMiss {
+    /// As any other miss.
+    NotFound,
+    /// 405 with `Allow`.
+    NotAllowed,
+}
+
+/// What happens to the requests that a route takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Where its key stands: for conflicts between routes.
+    pub place: Place,
+    /// The key as written: its name in logs and metrics.
+    pub key: String,
+    /// Which requests it takes.
+    pub matches: RouteMatch,
+    /// What answers.
+    pub integration: Integration,
+    /// How many requests it takes, in each stage.
+    pub throttle: Option<Throttle>,
+    /// Dangerous spellings of a path that it takes.
+    pub allow_paths: AllowPaths,
+    /// Bytes of a request's body, the file's default filled in; `None`: any number.
+    pub body_bytes: Option<u64>,
+}
+
+/// Which requests a route takes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RouteMatch {
+    /// What no other route takes.
+    Default,
+    /// Requests for this path.
+    Path {
+        /// With this method; `None`: with any. Never `Connect` or `Other`.
+        method: Option<Method>,
+        /// The path.
+        path: PathTemplate,
+    },
+}
+
+/// What answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Integration {
+    /// An origin.
+    Http {
+        /// The index of its upstream in [`Checked::upstreams`].
+        upstream: usize,
+        /// The path that it sees; `None`: the request's after the base path.
+        path: Option<TargetPath>,
+        /// All of an exchange, the upstream's default filled in; `None`: any time.
+        timeout: Option<Duration>,
+    },
+    /// The configuration itself.
+    Mock {
+        /// The status: 200 to 599.
+        status: u16,
+        /// The body. Empty for 204 and 304.
+        body: String,
+        /// The header fields: names in lower case, none of framing. Has a `content-type` if
+        /// there is a body.
+        headers: Vec<(String, String)>,
+    },
+}
+
+/// A token bucket.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Throttle {
+    /// Requests per second: above 0, at most 1e9.
+    pub rate: f64,
+    /// Requests that may come at once.
+    pub burst: NonZeroU32,
+}
+
+/// Dangerous spellings of a path that a route takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AllowPaths {
+    /// `%2F`.
+    pub encoded_slash: bool,
+    /// `\` and `%5C`.
+    pub backslash: bool,
+    /// `.` and `..`, plain or encoded.
+    pub dot_segments: bool,
+    /// `//`.
+    pub empty_segments: bool,
+}
+
+/// A stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// Where its name stands.
+    pub place: Place,
+    /// Its name; `$default` is one.
+    pub name: String,
+    /// For people; empty if there is none.
+    pub description: String,
+    /// Values for this stage; names are unique.
+    pub variables: Vec<(String, String)>,
+    /// How many requests it takes, all routes together.
+    pub throttle: Option<Throttle>,
+    /// For people and their tools; names are unique.
+    pub tags: Vec<(String, String)>,
+    /// When it takes up what changed in its API.
+    pub follows: Follows,
+}
+
+/// When a stage takes up what changed in its API. As long as there are no deployments, every stage
+/// does at each reload, whichever is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// At each reload.
+    Reload,
+    /// When it is deployed.
+    Deployment,
+}
+
+/// Hosts, and what answers there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Where the pattern stands.
+    pub place: Place,
+    /// Which hosts.
+    pub pattern: HostPattern,
+    /// What answers, in the order of the text. At least one; base paths are unique.
+    pub mappings: Vec<Mapping>,
+}
+
+/// What answers at a base path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// Where the base path stands.
+    pub place: Place,
+    /// `/`, or `/a/b` without a slash at the end.
+    pub base_path: String,
+    /// The index of the API in [`Checked::apis`].
+    pub api: usize,
+    /// The index of the stage in that API's [`Api::stages`].
+    pub stage: usize,
+}

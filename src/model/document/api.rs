@@ -1,0 +1,174 @@
+//! An API as it is written: routes, integrations, stages, and the domains that lead to them.
+
+use crate::{
+    bounds,
+    model::{
+        mistake::{Mistake, Path},
+        scalar::{DAY, Or, Rate, Size, Unlimited},
+        setting::{self, Map, Placed, Setting, settings, words},
+        tree::Node,
+    },
+};
+use schemars::{Schema, SchemaGenerator, json_schema};
+use std::time::Duration;
+
+settings! {
+    /// An API: routes, and the stages that serve them.
+    struct Api {
+        /// For people.
+        description: Option<String>, default(None), within(0..=1024);
+        /// Whose rules decide where this format leaves a choice: which route wins, what a miss
+        /// answers.
+        compat: Compat, default(Compat::None);
+        /// Whether a path that has routes, but none for the method, is answered 405 with `Allow`
+        /// rather than 404.
+        method_not_allowed: bool, default(false);
+        /// The routes: `METHOD /path`, `ANY /path` or `$default`. In a path `{name}` takes one
+        /// segment and `{name+}`, at the end, the rest.
+        routes: Map<Route>, needed(Map(Vec::new())), within(1..=1_000_000);
+        /// The stages, by name: letters, digits, `_`, `-`, or `$default`. Left out: one stage
+        /// called `$default`.
+        stages: Option<Map<Stage>>, default(None), within(1..=1000);
+    }
+
+    /// What happens to the requests that a route takes.
+    struct Route {
+        /// What answers.
+        integration: Integration, required;
+        /// How many requests it takes, in each stage.
+        throttle: Option<Throttle>, default(None);
+        /// Dangerous spellings of a path that this route takes all the same. Others are answered
+        /// 400 before they reach an origin.
+        allow_paths: Vec<Placed<Allowed>>, default(Vec::new()), within(0..=4);
+        /// Bytes of a request's body. Left out: as in the file's `limits`.
+        body_bytes: Option<Or<Unlimited, Size>>, default(None);
+        /// All of an exchange with the origin. Left out: the upstream's `total`.
+        timeout: Option<Or<Unlimited, Duration>>, default(None), within(1..=DAY);
+    }
+
+    /// A token bucket: requests beyond it are answered 429.
+    struct Throttle {
+        /// Requests per second in the long run. Fractions are allowed.
+        rate: Rate, required;
+        /// Requests that may come at once.
+        burst: u64, required, within(1..=1_000_000_000);
+    }
+
+    /// A stage: a name under which an API is served, with its own variables and throttle.
+    struct Stage {
+        /// For people.
+        description: Option<String>, default(None), within(0..=1024);
+        /// Values for this stage, by name: letters, digits and `_`.
+        variables: Map<String>, default(Map(Vec::new())), within(0..=100);
+        /// How many requests the stage takes, all routes together.
+        throttle: Option<Throttle>, default(None);
+        /// Whether the stage follows its API at each reload. At present every stage does.
+        auto_deploy: bool, default(true);
+        /// For people and their tools.
+        tags: Map<String>, default(Map(Vec::new())), within(0..=50);
+    }
+
+    /// The API and stage that answer at a host and base path.
+    struct Mapping {
+        /// The API's name.
+        api: String, required;
+        /// The stage's name. Left out where the API has one stage: that one.
+        stage: Option<String>, default(None);
+    }
+
+    /// An origin that speaks HTTP.
+    struct HttpIntegration {
+        /// `http`.
+        r#type: Http, required;
+        /// The upstream's name.
+        upstream: String, required;
+        /// The path that the origin sees, with the route's parameters in it
+        /// (`/v1/orders/{id}`). Left out: the path of the request after the base path.
+        path: Option<String>, default(None), within(1..=bounds::TARGET_BYTES_MAX as u64);
+    }
+
+    /// An answer out of the configuration.
+    struct MockIntegration {
+        /// `mock`.
+        r#type: Mock, required;
+        /// The status.
+        status: u64, default(200), within(200..=599);
+        /// The body.
+        body: String, default(String::new()), within(0..=MOCK_BODY_MAX);
+        /// The header fields. Without a `content-type` here, a body is sent as
+        /// `application/json`.
+        headers: Map<String>, default(Map(Vec::new())), within(0..=bounds::HEAD_FIELDS_MAX as u64);
+    }
+}
+
+/// Characters of a mock's body: it is held in memory once for each route.
+const MOCK_BODY_MAX: u64 = 1024 * 1024;
+
+words! {
+    /// Whose rules decide where the format leaves a choice.
+    pub enum Compat {
+        /// Sluice's own, which are those of an HTTP API.
+        None = "none",
+        /// Amazon's HTTP APIs.
+        HttpApi = "http_api",
+        /// Amazon's REST APIs: a miss is 403 `Missing Authentication Token`.
+        RestApi = "rest_api",
+    }
+
+    /// A dangerous spelling of a path.
+    pub(in crate::model) enum Allowed {
+        /// `%2F`.
+        EncodedSlash = "encoded_slash",
+        /// `\` and `%5C`.
+        Backslash = "backslash",
+        /// `.` and `..`, plain or encoded.
+        DotSegments = "dot_segments",
+        /// `//`.
+        EmptySegments = "empty_segments",
+    }
+
+    /// The type of an HTTP integration.
+    pub(in crate::model) enum Http {
+        /// The only word.
+        Http = "http",
+    }
+
+    /// The type of a mock integration.
+    pub(in crate::model) enum Mock {
+        /// The only word.
+        Mock = "mock",
+    }
+}
+
+/// What answers the requests of a route.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::model) enum Integration {
+    /// An origin.
+    Http(HttpIntegration),
+    /// The configuration itself.
+    Mock(MockIntegration),
+}
+
+impl Setting for Integration {
+    fn decode(node: &Node<'_>, path: Path<'_>, found: &mut Vec<Mistake>) -> Option<Self> {
+        const TYPES: &[&str] = &["http", "mock"];
+        let entries = setting::entries(node, path, found)?;
+        let Some((_, kind)) = entries.iter().find(|(key, _)| key.name == "type") else {
+            let mistake = Mistake::new(node.place, path, "\"type\" is missing");
+            found.push(mistake.hint("what can stand here: http, mock"));
+            return None;
+        };
+        match setting::word(kind, path.key("type"), found, TYPES)? {
+            "http" => HttpIntegration::decode(node, path, found).map(Self::Http),
+            _ => MockIntegration::decode(node, path, found).map(Self::Mock),
+        }
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let (http, mock) = (
+            HttpIntegration::schema(generator),
+            MockIntegration::schema(generator),
+        );
+        json_schema!({ "oneOf": [http, mock] })
+    }
+}
