@@ -152,6 +152,9 @@ impl RequestHead {
 
     /// Forgets what was parsed: the next call of [`Self::parse`] begins a new head.
     pub fn reset(&mut self) {
+        self.method = Method::Other;
+        self.version = Version::Http11;
+        self.host = Span::default();
         self.scanned = 0;
         self.len = 0;
         self.fields.clear();
