@@ -99,10 +99,25 @@ fn pick(criterion: &mut Criterion, name: &str, balance: Balance, key: Option<&[u
 
 fn picks(criterion: &mut Criterion) {
     let hash = Balance::Hash(HashKey::Path);
-    pick(criterion, "upstream/pick_round_robin", Balance::RoundRobin, None);
+    pick(
+        criterion,
+        "upstream/pick_round_robin",
+        Balance::RoundRobin,
+        None,
+    );
     pick(criterion, "upstream/pick_random", Balance::Random, None);
-    pick(criterion, "upstream/pick_least_request", Balance::LeastRequest, None);
-    pick(criterion, "upstream/pick_hash", hash, Some(b"/v1/orders/12345678"));
+    pick(
+        criterion,
+        "upstream/pick_least_request",
+        Balance::LeastRequest,
+        None,
+    );
+    pick(
+        criterion,
+        "upstream/pick_hash",
+        hash,
+        Some(b"/v1/orders/12345678"),
+    );
 }
 
 fn outcomes(criterion: &mut Criterion) {
