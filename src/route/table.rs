@@ -463,7 +463,7 @@ impl<T> Table<T> {
         params.clear();
         let route = self
             .walk(method, method_token, path, params)
-            .or(self.default_for(path))?;
+            .or_else(|| self.default_for(path))?;
         self.routes.get(route as usize)
     }
 
