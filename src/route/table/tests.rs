@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::route::naive;
+use crate::route::template::{KeyMethod, RouteKey};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -29,7 +30,7 @@ fn ask(table: &Table<String>, request: &str) -> String {
         path.as_bytes(),
         &mut params,
     );
-    let mut text = route.cloned().unwrap_or("none".to_owned());
+    let mut text = route.cloned().unwrap_or_else(|| "none".to_owned());
     for index in 0..params.len() {
         text += " | ";
         text += std::str::from_utf8(params.value(index, path.as_bytes())).unwrap();
