@@ -135,6 +135,8 @@ pub struct Table<T> {
     /// Node 0 stands for none.
     nodes: Vec<Node>,
     root: u32,
+    /// Segments on the way to the deepest node.
+    depth_max: usize,
     /// In the order of their numbers, `$default` last.
     routes: Vec<T>,
     /// Sorted by [`Token::place`].

@@ -58,6 +58,8 @@ pub struct TableBuilder<T> {
     literals: HashMap<Box<[u8]>, u32>,
     /// Node 0 is the root; children come after their parents.
     nodes: Vec<Grown>,
+    /// Segments on the way to the deepest node.
+    depth_max: usize,
     /// All but `$default`, in the order of insertion.
     routes: Vec<Entry<T>>,
     /// Place in `routes` of the route with this end and method.
@@ -111,6 +113,7 @@ impl<T> TableBuilder<T> {
                 literal: None,
                 parameter: 0,
             }],
+            depth_max: 0,
             routes: Vec::new(),
             taken: HashMap::new(),
             default: None,
@@ -158,6 +161,8 @@ impl<T> TableBuilder<T> {
         {
             segments = before;
         }
+        let greedy = usize::from(template.is_greedy());
+        self.depth_max = self.depth_max.max(segments.len() - greedy);
         let mut node = 0;
         for segment in segments {
             node = match segment {
@@ -311,6 +316,7 @@ impl<T> TableBuilder<T> {
             edges,
             nodes,
             root: joins[0],
+            depth_max: self.depth_max,
             routes,
             tokens,
             default,

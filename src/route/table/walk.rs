@@ -10,21 +10,38 @@ use crate::http::Method;
 /// A set of depths is one word.
 const _: () = assert!(PATH_SEGMENTS_MAX <= 64);
 
-/// Where the walk is: a depth is the number of segments taken.
-struct Walk<'p> {
+/// Depths that a walk has room for in the common case: clearing room for all that may be costs as
+/// much as two segments.
+const SHALLOW: usize = 16;
+/// Depths that a walk has room for otherwise.
+const DEEP: usize = PATH_SEGMENTS_MAX + 1;
+
+/// Where the walk is: a depth is the number of segments taken, under `N`.
+struct Walk<'p, const N: usize> {
     path: &'p [u8],
     /// `path[..end]` is what is matched: under REST precedence without one slash at the end.
     end: usize,
     /// Where something else is open, valid at the depths of `parameters_open` and `greedy_open`.
-    open: [At; PATH_SEGMENTS_MAX],
+    open: [At; N],
     /// Where the segment at each depth begins.
-    starts: [u16; PATH_SEGMENTS_MAX + 1],
+    starts: [u16; N],
     /// Depths at which the parameter child has not been tried yet.
     parameters_open: u64,
     /// Depths at which a greedy route has not been tried yet.
     greedy_open: u64,
     /// Depths whose segment a parameter took, on the present way.
     taken: u64,
+}
+
+/// Bytes up to the next slash. Most segments are so short that a loop is over before a vector
+/// search has begun; a long tail is searched by vectors.
+#[inline]
+fn segment_bytes(rest: &[u8]) -> usize {
+    let (near, far) = rest.split_at(rest.len().min(24));
+    match near.iter().position(|&byte| byte == b'/') {
+        Some(bytes) => bytes,
+        None => near.len() + memchr::memchr(b'/', far).unwrap_or(far.len()),
+    }
 }
 
 /// A node on the way down, and the number of its first route under the root.
@@ -54,7 +71,22 @@ struct Asked<'m> {
 
 impl<T> Table<T> {
     /// The place of the route of `path` and method, `$default` aside. Sets `params` on a hit.
+    #[inline]
     pub(super) fn walk(
+        &self,
+        method: Method,
+        token: &[u8],
+        path: &[u8],
+        params: &mut Params,
+    ) -> Option<u32> {
+        if self.depth_max < SHALLOW {
+            self.walk_within::<SHALLOW>(method, token, path, params)
+        } else {
+            self.walk_within::<DEEP>(method, token, path, params)
+        }
+    }
+
+    fn walk_within<const N: usize>(
         &self,
         method: Method,
         token: &[u8],
@@ -67,11 +99,11 @@ impl<T> Table<T> {
             token,
             bits: bit(method) | ANY,
         };
-        let mut walk = Walk {
+        let mut walk = Walk::<'_, N> {
             path,
             end,
-            open: [At::default(); PATH_SEGMENTS_MAX],
-            starts: [0; PATH_SEGMENTS_MAX + 1],
+            open: [At::default(); N],
+            starts: [0; N],
             parameters_open: 0,
             greedy_open: 0,
             taken: 0,
@@ -82,9 +114,10 @@ impl<T> Table<T> {
         Some(hit.route)
     }
 
-    /// Where the first segment begins and the last one ends; `None` for what is no path.
+    /// Where the first segment begins and the last one ends; `None` for what is no path. The place
+    /// behind the last segment must fit a `u16` too.
     fn matched_part(&self, path: &[u8]) -> Option<(u16, usize)> {
-        if path.first() != Some(&b'/') || path.len() > usize::from(u16::MAX) {
+        if path.first() != Some(&b'/') || path.len() >= usize::from(u16::MAX) {
             return None;
         }
         let (mut start, mut end) = (1, path.len());
@@ -99,7 +132,7 @@ impl<T> Table<T> {
         Some((start as u16, end))
     }
 
-    fn search(&self, walk: &mut Walk<'_>, asked: Asked<'_>) -> Option<Hit> {
+    fn search<const N: usize>(&self, walk: &mut Walk<'_, N>, asked: Asked<'_>) -> Option<Hit> {
         let mut greedy: Option<Hit> = None;
         let mut next = Some((
             At {
@@ -159,9 +192,9 @@ impl<T> Table<T> {
     /// One step down from a node at which the path goes on: notes what else is open there, and
     /// takes the literal child or else the parameter one.
     #[inline]
-    fn descend(
+    fn descend<const N: usize>(
         &self,
-        walk: &mut Walk<'_>,
+        walk: &mut Walk<'_, N>,
         at: At,
         depth: usize,
         asked: Asked<'_>,
@@ -177,7 +210,7 @@ impl<T> Table<T> {
             return None;
         }
         let rest = &walk.path[start..walk.end];
-        let segment = &rest[..memchr::memchr(b'/', rest).unwrap_or(rest.len())];
+        let segment = &rest[..segment_bytes(rest)];
         walk.starts[depth + 1] = (start + segment.len() + 1) as u16;
         let takes_parameter = node.parameter != 0 && !segment.is_empty();
         if has_literals && let Some(step) = self.edges.find(at.node, segment) {
@@ -230,7 +263,7 @@ impl<T> Table<T> {
     }
 }
 
-impl Walk<'_> {
+impl<const N: usize> Walk<'_, N> {
     /// Back to the deepest place from which another way is open; the segment there then belongs to
     /// a parameter. At one depth the parameter goes before the greedy one.
     #[inline]
