@@ -61,6 +61,9 @@ pub(super) struct Edges {
     taken: usize,
     /// What the hash starts from; changed by `settle` if chains came out long.
     seed: u64,
+    /// Bytes of the longest segment: longer ones are not worth a hash, so that a client's longest
+    /// path costs no more than the routes' longest literal.
+    bytes_max: usize,
     /// Segments that do not fit a slot.
     long: Vec<Box<[u8]>>,
 }
@@ -71,6 +74,7 @@ impl Edges {
             slots: vec![FREE; 16],
             taken: 0,
             seed: 0x9E37_79B9_7F4A_7C15,
+            bytes_max: 0,
             long: Vec::new(),
         }
     }
@@ -79,6 +83,9 @@ impl Edges {
     /// slots once settled, most often one.
     #[inline]
     pub(super) fn find(&self, parent: u32, segment: &[u8]) -> Option<Step> {
+        if segment.len() > self.bytes_max {
+            return None;
+        }
         let mask = self.slots.len() - 1;
         let mut index = hash(self.seed, parent, segment) as usize & mask;
         loop {
@@ -114,6 +121,7 @@ impl Edges {
             self.long.push(segment.into());
         }
         self.taken += 1;
+        self.bytes_max = self.bytes_max.max(segment.len());
         self.put(Slot {
             parent,
             child,

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::bounds;
 
 /// The values of a route's path parameters, as places in the path that was matched. The names
-/// stand in the route's [`Template`], in the same order.
+/// stand in the route's [`super::Template`], in the same order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Params {
     count: u8,

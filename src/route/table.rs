@@ -7,7 +7,7 @@
 //!
 //! It begins as a tree with a node a segment: an edge for each literal, one for a parameter, and in
 //! the node the methods of the routes that end in it and of the greedy routes that hang on it.
-//! Then nodes under which everything is alike become one ([`build`]), as words share endings in a
+//! Then nodes under which everything is alike become one (`build.rs`), as words share endings in a
 //! dictionary: what a thousand services have in common is there once and stays in the nearest
 //! cache, and only what is different about them costs a look into memory. Since a shared node does
 //! not know which route it ends, routes are numbered: an edge carries the number of routes that
@@ -22,7 +22,7 @@
 //! the most of any literal child, and all of its parameter child. [`TableBuilder::build`] refuses
 //! routes for which the root's count is over [`bounds::ROUTE_NODES_VISITED_MAX`]; so no path makes
 //! the walk longer than that, whatever the routes, and ordinary routes stay under twenty. A
-//! segment is hashed at most once a visit.
+//! segment is hashed at most once a visit, and not at all if it is longer than every literal.
 //!
 //! [`bounds::ROUTE_NODES_VISITED_MAX`]: crate::bounds::ROUTE_NODES_VISITED_MAX
 
@@ -151,7 +151,7 @@ impl<T> Table<T> {
     /// values of the route's parameters (and to none if there is no route, or `$default`).
     ///
     /// Cost: no allocation; one hash look-up a segment in the common case, at most
-    /// [`bounds::ROUTE_NODES_VISITED_MAX`] in the worst. Bench: `route/find_100000`.
+    /// [`crate::bounds::ROUTE_NODES_VISITED_MAX`] in the worst. Bench: `route/find_100000`.
     pub fn find(
         &self,
         method: Method,
