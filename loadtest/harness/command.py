@@ -81,6 +81,8 @@ def options() -> argparse.ArgumentParser:
 
 def main() -> int:
     settings = options().parse_args()
+    # A shell that starts this in the background has interrupts ignored; cleaning up needs them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return run(settings)

@@ -87,7 +87,7 @@ def _body(scene):
 
 def _reload(scene):
     head = ["peer", "reloads", "requests", "failed", "kinds", "p50 us", "p99.9 us", "max us", "memory MiB first-last",
-            "live ms", "kept: new", "stale", "closed"]
+            "live ms", "signals lost", "kept: new", "stale", "closed"]
     table = []
     for name, samples in scene.items():
         s, seen = samples[-1], samples[-1]["generations"]
@@ -95,6 +95,7 @@ def _reload(scene):
         table.append([name, str(s["reloads"]), f"{s['sent']:,}", str(s["failed"] + s["unsent"]), kinds(s),
                       *(f"{s['latency_us'][q]:,}" for q in ("p50", "p99.9", "max")),
                       f"{s['memory_bytes'][0] / MIB:.1f}-{s['memory_bytes'][-1] / MIB:.1f}", live,
+                      str(seen["signals_lost"]),
                       f"{seen['new']}/{seen['asked']}", str(seen["stale"]), str(seen["closed"])])
     return head, table
 
@@ -121,8 +122,8 @@ def kinds(sample: dict) -> str:
 
 
 def wrong(document: dict) -> list:
-    """What no healthy run has: failures where nothing was broken on purpose."""
-    found = [f"{f['scene']}: {f['peer']}: {f['why']}" for f in document["failed"]]
+    """What no healthy run has: failed requests where nothing was broken on purpose."""
+    found = []
     for name, samples in document["scenes"].get("cpu", {}).items():
         errors = sum(sample["errors"] for sample in samples)
         if errors:

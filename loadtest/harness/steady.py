@@ -3,6 +3,7 @@
 Each function measures one peer once and returns plain numbers; the runner takes turns and adds up.
 """
 
+import select
 import time
 
 from . import process
@@ -11,7 +12,8 @@ from .rig import LoadError, Rig, Running
 
 def cpu(rig: Rig, running: Running, settings) -> dict:
     """CPU of the peer's processes per request under a closed loop, and what passed."""
-    rig.wrk(running, 1, settings.connections)
+    if not settings.smoke:
+        rig.wrk(running, 1, settings.connections)
     before = running.child.cpu()
     counts = rig.wrk(running, settings.seconds, settings.connections)
     spent = running.child.cpu() - before
@@ -117,7 +119,6 @@ def _ask(holder: process.Child, command: str, seconds: float) -> int:
 
 def _expect(holder: process.Child, word: str, seconds: float) -> int:
     """Reads the line that says `word N`. The tool has timeouts of its own; this one is the last."""
-    import select
     ready, _, _ = select.select([holder.process.stdout], [], [], seconds)
     line = holder.process.stdout.readline() if ready else ""
     if not line.startswith(word + " "):

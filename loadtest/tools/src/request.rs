@@ -62,7 +62,8 @@ impl Request {
 }
 
 fn action(path: &str) -> Action {
-    let (kind, number) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let (kind, number) = path.split_once('/').unwrap_or((path, ""));
     let milliseconds = || Duration::from_millis(number.parse().unwrap_or(0));
     match kind {
         "bytes" => Action::Bytes(number.parse().unwrap_or(0)),
@@ -104,6 +105,7 @@ mod tests {
             Some((Action::Hello, false, 9)),
         );
         check("POST /u HTTP/1.1\r\nTransfer-Encoding: chunked", None);
+        check("GET  HTTP/1.1", Some((Action::Hello, false, 0)));
         check("nonsense", None);
     }
 }

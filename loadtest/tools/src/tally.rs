@@ -178,3 +178,38 @@ fn percentiles(histogram: &Histogram<u64>) -> String {
         histogram.mean(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    #[test]
+    fn latency_counts_from_the_moment_meant() {
+        let start = Instant::now();
+        let mut tally = Tally::new(start, 1.0);
+        tally.answer(start, start + ms(400), start + ms(401));
+        assert!(tally.latency_us.max() >= 401_000);
+        assert!(tally.service_us.max() < 2_000);
+    }
+
+    #[test]
+    fn failures_count_by_kind_and_time() {
+        let start = Instant::now();
+        let mut tally = Tally::new(start, 1.0);
+        for (failure, at) in [
+            (Failure::status(503), 120),
+            (Failure::status(404), 130),
+            (Failure::Closed, 9000),
+        ] {
+            tally.fail(failure, start + ms(at));
+        }
+        assert_eq!(tally.failures, [0, 0, 1, 0, 1, 1, 0]);
+        assert_eq!(tally.failed_at, Some((ms(120), ms(9000))));
+        let by_bucket: Vec<u64> = tally.buckets.iter().map(|bucket| bucket.failed).collect();
+        assert_eq!(by_bucket, [0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    }
+}
