@@ -13,7 +13,7 @@ import time
 
 from . import page, process, report, selfcheck, steady, trouble
 from .peers import HERE, all_peers
-from .rig import LOADTOOL, Cores, LoadError, Rig
+from .rig import Cores, LoadError, Rig
 
 #: What measures a peer in a scene, and how many rounds are of use.
 SCENES = {
@@ -103,10 +103,12 @@ def run(settings) -> int:
         settings.peers = settings.peers or SMOKE_PEERS
     cores = _cores(settings.cores)
     scenes = _known(settings.scene, SCENES, "scene")
+    _build_tools()
     peers, missing = _choose(settings)
     if settings.list:
         return 0
-    _build_tools()
+    # The harness itself stays off the core on which a proxy is measured.
+    os.sched_setaffinity(0, {cores.load})
     if settings.selfcheck:
         return selfcheck.run(cores)
     if not shutil.which("wrk") and "cpu" in scenes:
@@ -162,8 +164,6 @@ def _choose(settings):
         if name not in wanted:
             wanted.append(name)
     chosen, missing = [], {}
-    if settings.list or not os.access(LOADTOOL, os.X_OK):
-        _build_tools()
     for name in wanted:
         peer = known[name]
         binary = peer.binary()

@@ -85,7 +85,7 @@ def _table(head: list, rows: list) -> str:
 
 
 def _bars(title: str, values: list, unit: str, digits=1) -> str:
-    """Horizontal bars; a value is (name, parts, notes) with one or two stacked parts."""
+    """Horizontal bars; a value is (name, parts) with one or two stacked parts."""
     row, left, width = 24, 110, 640
     most = max((sum(parts) for _, parts in values), default=0) or 1
     marks = []
@@ -107,10 +107,11 @@ def _lines(title: str, series: dict, unit: str, step_s: float) -> str:
     """Lines over time, one panel's width, named at their ends by a legend below."""
     width, height, left, bottom = 640, 190, 60, 24
     most = max((max(values) for values in series.values() if values), default=0) or 1
+    digits = 0 if most >= 10 else 2
     longest = max((len(values) for values in series.values()), default=1)
     palette = ["var(--user)", "#4aa36b", "#a774c9", "#c9a227", "#8a8f94", "#d16a8a", "#3fa7a3", "#7d6bd1"]
     marks = [f"<line class=axis x1={left} y1={y:.0f} x2={width - 8} y2={y:.0f} />"
-             f"<text class=soft x={left - 6} y={y + 4:.0f} text-anchor=end>{most * share:,.3g}</text>"
+             f"<text class=soft x={left - 6} y={y + 4:.0f} text-anchor=end>{most * share:,.{digits}f}</text>"
              for share in (0, 0.5, 1) for y in [8 + (1 - share) * (height - bottom - 8)]]
     legend = []
     for index, (name, values) in enumerate(series.items()):
@@ -132,8 +133,12 @@ def _panel(*figures: str) -> str:
 
 
 def _cpu(scene: dict) -> str:
-    cost = [(name, (report.median_of(samples, lambda s: s["user_us"]),
-                    report.median_of(samples, lambda s: s["system_us"]))) for name, samples in scene.items()]
+    cost = []
+    for name, samples in scene.items():
+        # The medians of the parts need not add up to the median of the whole, which the table shows.
+        user, system = (report.median_of(samples, lambda s, p=part: s[p]) for part in ("user_us", "system_us"))
+        whole = report.median_of(samples, lambda s: s["cpu_us"]) / ((user + system) or 1)
+        cost.append((name, (user * whole, system * whole)))
     speed = [(name, (report.median_of(samples, lambda s: s["requests_per_second"]),)) for name, samples in scene.items()]
     return _panel(_bars("CPU per request: user (dark) and system (light)", cost, "us"),
                   _bars("Requests per second; the load's core is often the limit", speed, "/s", 0))

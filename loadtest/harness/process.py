@@ -95,16 +95,6 @@ class Child:
         """Resident bytes of the group; pages that its processes share are counted once."""
         return sum(_proportional_bytes(pid) for pid in self.pids())
 
-    def resident(self) -> int:
-        """Resident bytes, shared pages counted in each process: cheap enough to sample."""
-        total = 0
-        for pid in self.pids():
-            try:
-                total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
-            except (OSError, IndexError):
-                pass
-        return total
-
     def signal(self, number: int) -> None:
         if self.alive():
             self.process.send_signal(number)
@@ -140,22 +130,34 @@ class PeakMemory:
     """The largest resident size of a child while a `with` block runs, by sampling."""
 
     def __init__(self, child: Child, every=0.02):
-        self.child, self.every, self.bytes = child, every, 0
+        # Looking through all of /proc at every sample would load the machine that is measured.
+        self.pids, self.every, self.bytes = child.pids(), every, 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def _watch(self):
         while not self._over.wait(self.every):
-            self.bytes = max(self.bytes, self.child.resident())
+            self.bytes = max(self.bytes, resident(self.pids))
 
     def __enter__(self):
-        self.bytes = self.child.resident()
+        self.bytes = resident(self.pids)
         self._thread.start()
         return self
 
     def __exit__(self, *_):
         self._over.set()
         self._thread.join()
+
+
+def resident(pids: list[int]) -> int:
+    """Resident bytes of processes, shared pages counted in each: cheap enough to sample."""
+    total = 0
+    for pid in pids:
+        try:
+            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+        except (OSError, IndexError):
+            pass
+    return total
 
 
 def _stat(pid: int):

@@ -47,7 +47,7 @@ def latency(rig: Rig, running: Running, settings) -> dict:
 
 def idle(rig: Rig, running: Running, settings) -> dict:
     """Resident memory per idle connection, after a burst on all of them, and after all closed."""
-    warm_up = ("--target", running.address, "--rate", 500, "--seconds", 0.4, "--connections", 16)
+    warm_up = ("--target", running.address, "--rate", 2000, "--seconds", 0.5, "--connections", 64)
     rig.tool("load", *warm_up, timeout=30)
     time.sleep(settings.settle)
     count = settings.idle_connections
@@ -82,7 +82,7 @@ def body(rig: Rig, running: Running, settings) -> dict:
     """One long body in each direction: speed, CPU per gigabyte, and the peak of memory."""
     measured = {}
     for direction in ("down", "up"):
-        base = running.child.resident()
+        base = process.resident(running.child.pids())
         before = running.child.cpu()
         with process.PeakMemory(running.child) as peak:
             moved = rig.tool("bulk", "--target", running.address, "--bytes", settings.body_bytes,

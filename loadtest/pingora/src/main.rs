@@ -30,8 +30,10 @@ struct Proxy {
 /// What is kept of a request while it is carried.
 struct Context {
     begun: Instant,
-    /// Whether another upstream has been tried.
-    retried: bool,
+    /// The upstream tried first; a second try goes to the one after it.
+    tried: Option<usize>,
+    /// Whether a failed connection may be tried again.
+    retry_left: bool,
 }
 
 thread_local! {
@@ -46,12 +48,18 @@ impl ProxyHttp for Proxy {
     fn new_ctx(&self) -> Context {
         Context {
             begun: Instant::now(),
-            retried: false,
+            tried: None,
+            retry_left: true,
         }
     }
 
-    async fn upstream_peer(&self, _: &mut Session, _: &mut Context) -> Result<Box<HttpPeer>> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+    async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+        let turn = match context.tried {
+            Some(first) => first + 1,
+            None => self.next.fetch_add(1, Ordering::Relaxed),
+        };
+        context.retry_left = context.tried.is_none();
+        context.tried = Some(turn);
         let upstream = self.upstreams[turn % self.upstreams.len()].as_str();
         Ok(Box::new(HttpPeer::new(upstream, false, String::new())))
     }
@@ -61,11 +69,10 @@ impl ProxyHttp for Proxy {
         &self,
         _: &mut Session,
         _: &HttpPeer,
-        again: &mut Context,
+        context: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        error.set_retry(!again.retried);
-        again.retried = true;
+        error.set_retry(context.retry_left);
         error
     }
 

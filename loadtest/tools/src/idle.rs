@@ -16,6 +16,8 @@ use crate::response;
 
 /// Connections from one client address.
 const PER_ADDRESS: usize = 4000;
+/// Connections opened and asked together: few, so that the pools to the origins stay small.
+const TOGETHER: usize = 64;
 /// A connection that does not answer for this long has failed.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -27,13 +29,19 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     let path: String = arguments.or("path", "/".to_owned())?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {target}\r\n\r\n").into_bytes();
     let mut held = Vec::with_capacity(count);
-    for number in 0..count {
-        let mut stream = open(target, number).map_err(|e| format!("connection {number}: {e}"))?;
-        stream
-            .write_all(&request)
-            .map_err(|e| format!("connection {number}: {e}"))?;
-        read_answer(&mut stream).map_err(|e| format!("connection {number}: {e}"))?;
-        held.push(stream);
+    while held.len() < count {
+        let first = held.len();
+        for number in first..count.min(first + TOGETHER) {
+            held.push(open(target, number).map_err(|e| format!("connection {number}: {e}"))?);
+        }
+        let answered = at_once(&mut held[first..], TOGETHER, &request);
+        if answered < held.len() - first {
+            return Err(format!(
+                "{} of connections {first} to {} were not answered",
+                held.len() - first - answered,
+                held.len()
+            ));
+        }
     }
     println!("held {}", held.len());
     for line in std::io::stdin().lock().lines() {
