@@ -47,7 +47,7 @@ def latency(rig: Rig, running: Running, settings) -> dict:
 
 def idle(rig: Rig, running: Running, settings) -> dict:
     """Resident memory per idle connection, after a burst on all of them, and after all closed."""
-    warm_up = ("--target", running.address, "--rate", 2000, "--seconds", 0.5, "--connections", 64)
+    warm_up = ("--target", running.address, "--rate", 1000, "--seconds", 0.5, "--connections", 16)
     rig.tool("load", *warm_up, timeout=30)
     time.sleep(settings.settle)
     count = settings.idle_connections

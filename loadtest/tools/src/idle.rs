@@ -16,8 +16,9 @@ use crate::response;
 
 /// Connections from one client address.
 const PER_ADDRESS: usize = 4000;
-/// Connections opened and asked together: few, so that the pools to the origins stay small.
-const TOGETHER: usize = 64;
+/// Connections opened and asked together: few, as what requests in flight leave on the heap would
+/// count as memory of idle connections.
+const TOGETHER: usize = 8;
 /// A connection that does not answer for this long has failed.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
