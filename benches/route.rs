@@ -52,6 +52,37 @@ fn keys(count: usize) -> Vec<(String, String)> {
     (0..count).map(of).collect()
 }
 
+/// Routes with as little in common as a generator can make: every name is drawn, at every level, so
+/// that few endings are alike. With each route goes a request that it takes.
+fn irregular(count: usize) -> Vec<(RouteKey, Method, String)> {
+    let mut state = 0x9E37_79B9_7F4A_7C15;
+    let mut seen = std::collections::HashSet::new();
+    let mut routes = Vec::new();
+    while routes.len() < count {
+        let (mut template, mut path) = (String::new(), String::new());
+        for level in 0..2 + draw(&mut state) % 4 {
+            let name = format!("/n{}", draw(&mut state) % [300, 100, 10_000, 50, 50][level]);
+            let is_parameter = level > 0 && draw(&mut state).is_multiple_of(3);
+            template += &if is_parameter {
+                format!("/{{p{level}}}")
+            } else {
+                name.clone()
+            };
+            path += &name;
+        }
+        let method = [Method::Get, Method::Post, Method::Delete][draw(&mut state) % 3];
+        let key = format!("{} {template}", method.name());
+        if seen.insert(key.clone()) {
+            routes.push((
+                RouteKey::parse(&key).expect("the names are right"),
+                method,
+                path,
+            ));
+        }
+    }
+    routes
+}
+
 /// A stream of numbers that looks random and is the same in every run.
 fn draw(state: &mut u64) -> usize {
     *state ^= *state << 13;
@@ -114,7 +145,41 @@ fn find(c: &mut Criterion) {
     }
 }
 
-/// The plan that the tree replaced: for each method one matchit tree of exact and parameter routes
+fn find_irregular(c: &mut Criterion) {
+    let routes = irregular(100_000);
+    let mut builder = TableBuilder::new(Precedence::FullMatchFirst);
+    for (index, (key, ..)) in routes.iter().enumerate() {
+        builder
+            .insert(key, index as u32)
+            .expect("the routes differ");
+    }
+    let table = builder.build().expect("the routes are ordinary");
+    let mut state = 7;
+    let requests: Vec<(Method, &str)> = (0..1 << 16)
+        .map(|_| &routes[draw(&mut state) % routes.len()])
+        .map(|(_, method, path)| (*method, path.as_str()))
+        .collect();
+    // The paths side by side, as a connection's buffer has them: what is measured is the table.
+    let requests: Vec<(Method, String)> = requests
+        .into_iter()
+        .map(|(method, path)| (method, path.to_owned()))
+        .collect();
+    let mut turn = 0;
+    let mut params = Params::new();
+    c.bench_function("route/find_100000_irregular", |b| {
+        b.iter(|| {
+            let (method, path) = &requests[turn & 0xFFFF];
+            turn += 1;
+            black_box(
+                table
+                    .find(*method, b"", path.as_bytes(), &mut params)
+                    .copied(),
+            )
+        });
+    });
+}
+
+/// The plan that the table replaced: for each method one matchit tree of exact and parameter routes
 /// with `ANY` merged in, and one of greedy ones.
 fn matchit_find(c: &mut Criterion, count: usize, requests: &[(Method, String)]) {
     let mut full: Vec<matchit::Router<u32>> = Vec::new();
@@ -210,5 +275,5 @@ fn hosts(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, find, build, paths, hosts);
+criterion_group!(benches, find, find_irregular, build, paths, hosts);
 criterion_main!(benches);

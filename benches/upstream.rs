@@ -76,7 +76,7 @@ impl Chance {
 }
 
 fn pick(criterion: &mut Criterion, name: &str, balance: Balance, key: Option<&[u8]>) {
-    let mut group = criterion.benchmark_group(format!("upstream/{name}"));
+    let mut group = criterion.benchmark_group(name);
     for count in ENDPOINTS {
         let upstream = upstream(balance.clone(), count);
         let local = Local::new(&upstream, 0, 1);
@@ -99,10 +99,25 @@ fn pick(criterion: &mut Criterion, name: &str, balance: Balance, key: Option<&[u
 
 fn picks(criterion: &mut Criterion) {
     let hash = Balance::Hash(HashKey::Path);
-    pick(criterion, "pick_round_robin", Balance::RoundRobin, None);
-    pick(criterion, "pick_random", Balance::Random, None);
-    pick(criterion, "pick_least_request", Balance::LeastRequest, None);
-    pick(criterion, "pick_hash", hash, Some(b"/v1/orders/12345678"));
+    pick(
+        criterion,
+        "upstream/pick_round_robin",
+        Balance::RoundRobin,
+        None,
+    );
+    pick(criterion, "upstream/pick_random", Balance::Random, None);
+    pick(
+        criterion,
+        "upstream/pick_least_request",
+        Balance::LeastRequest,
+        None,
+    );
+    pick(
+        criterion,
+        "upstream/pick_hash",
+        hash,
+        Some(b"/v1/orders/12345678"),
+    );
 }
 
 fn outcomes(criterion: &mut Criterion) {

@@ -55,7 +55,7 @@ pub const PATH_PARAMETERS_MAX: usize = 16;
 pub const PATH_SEGMENTS_MAX: usize = 64;
 
 /// Nodes of the route tree that one look-up may visit. Routes that could need more are refused
-/// when they are compiled. Ordinary ones need under twenty; this many take about 50 us.
+/// when they are compiled. Ordinary ones need under twenty; this many take about 0.1 ms.
 pub const ROUTE_NODES_VISITED_MAX: usize = 4096;
 
 /// Endpoints of one upstream after names are resolved.

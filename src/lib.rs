@@ -14,6 +14,10 @@
 //! worker                                             one core
 //! cli                                                the command line
 //! ```
+//!
+//! `proxy` and `control` never import each other, and `worker` and `control` do not either:
+//! `control` says what it asks of workers as a trait (`control::Fleet`), and `cli/fleet.rs` puts
+//! the two together.
 
 pub mod bounds;
 pub mod buffer;

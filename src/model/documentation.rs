@@ -99,7 +99,11 @@ fn kind(schema: &Json) -> String {
     }
     let has = |kind: &str| match &schema["type"] {
         Json::Array(kinds) => kinds.iter().any(|k| k == kind),
-        other => other == kind,
+        other @ (Json::Null
+        | Json::Bool(_)
+        | Json::Number(_)
+        | Json::String(_)
+        | Json::Object(_)) => other == kind,
     };
     let plain = if has("object") {
         format!("by name, {}", kind(&schema["additionalProperties"]))

@@ -13,6 +13,15 @@ const SHOWN_MAX: usize = 100;
 /// Characters of a source line that are shown; a longer one is cut around the place.
 const LINE_SHOWN_MAX: usize = 160;
 
+/// Mistakes for which the nearest name is looked for. Each look compares with every known name, so
+/// that a hundred thousand of them would take longer than all the rest.
+const HINTED_MAX: usize = 1000;
+
+/// Whether one more mistake should say what was most likely meant.
+pub(super) fn worth_a_hint(found: &[Mistake]) -> bool {
+    found.len() < HINTED_MAX
+}
+
 /// A point in the text: both numbers begin at 1, columns count characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {

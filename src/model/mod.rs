@@ -18,6 +18,7 @@ mod documentation;
 mod later;
 mod mistake;
 mod names;
+mod plain;
 mod scalar;
 mod setting;
 mod template;

@@ -107,11 +107,10 @@ pub(super) fn endpoint(text: &str) -> Result<EndpointAddress, Wrong> {
         let hint = "a port is missing: write ip:port, name:port or unix:/path";
         return Err(Wrong::new(wrong().what, hint));
     };
-    match (host_name(name), port.parse()) {
-        (Some(name), Ok(1..)) if !looks_like_ip(&name) => Ok(EndpointAddress::Name(
-            name,
-            port.parse().unwrap_or_default(),
-        )),
+    match (host_name(name), port.parse::<u16>()) {
+        (Some(name), Ok(port @ 1..)) if !looks_like_ip(&name) => {
+            Ok(EndpointAddress::Name(name, port))
+        }
         _ => Err(wrong()),
     }
 }
@@ -301,4 +300,124 @@ pub(super) fn statuses(text: &str) -> Result<Vec<RangeInclusive<u16>>, Wrong> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Debug;
+
+    /// The debug form of what was read, or `!` and what is wrong.
+    #[track_caller]
+    fn check<T: Debug>(read: Result<T, Wrong>, expected: &str) {
+        let shown = read.map_or_else(|wrong| format!("!{}", wrong.what), |it| format!("{it:?}"));
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn listeners_have_addresses() {
+        check(address("0.0.0.0:8080"), "Tcp(0.0.0.0:8080)");
+        check(address("[::]:0"), "Tcp([::]:0)");
+        check(address("unix:/run/s"), "Unix(\"/run/s\")");
+        check(
+            address("unix:s"),
+            "!the path of a Unix socket is not absolute",
+        );
+        check(
+            address("localhost:80"),
+            "!\"localhost:80\" is not an address to listen at",
+        );
+        check(address("8080"), "!\"8080\" is not an address to listen at");
+    }
+
+    #[test]
+    fn endpoints_have_addresses_or_names() {
+        check(endpoint("127.0.0.1:1"), "Tcp(127.0.0.1:1)");
+        check(
+            endpoint("Users_1.Example:65535"),
+            "Name(\"users_1.example\", 65535)",
+        );
+        check(endpoint("unix:/run/s"), "Unix(\"/run/s\")");
+        check(
+            endpoint("127.0.0.1:0"),
+            "!\"127.0.0.1:0\" is not the address of an endpoint",
+        );
+        check(
+            endpoint("users:0"),
+            "!\"users:0\" is not the address of an endpoint",
+        );
+        check(
+            endpoint("users:65536"),
+            "!\"users:65536\" is not the address of an endpoint",
+        );
+        check(
+            endpoint("1.2.3:80"),
+            "!\"1.2.3:80\" is not the address of an endpoint",
+        );
+        check(
+            endpoint("-a:80"),
+            "!\"-a:80\" is not the address of an endpoint",
+        );
+        check(endpoint("https://a"), "!\"https://a\" is a URL");
+        check(
+            endpoint(":80"),
+            "!\":80\" is not the address of an endpoint",
+        );
+    }
+
+    #[test]
+    fn hosts_and_base_paths() {
+        check(
+            host_pattern("API.example.com"),
+            "Exact(\"api.example.com\")",
+        );
+        check(host_pattern("*.Example.com"), "Wildcard(\"example.com\")");
+        check(host_pattern("*"), "Any");
+        check(host_pattern("[::0:1]"), "Exact(\"[::1]\")");
+        check(host_pattern("a.*.com"), "!\"a.*.com\" is not a host");
+        check(
+            host_pattern("example.com:80"),
+            "!\"example.com:80\" is not a host",
+        );
+        check(host_pattern("a..b"), "!\"a..b\" is not a host");
+        check(host_pattern(""), "!\"\" is not a host");
+        check(base_path("/"), "\"/\"");
+        check(base_path("/a/b"), "\"/a/b\"");
+        check(
+            base_path(""),
+            "!the base path \"\" does not begin with \"/\"",
+        );
+        check(base_path("/a/"), "!the base path \"/a/\" ends with \"/\"");
+        check(base_path("/a//b"), "!an empty segment (//) in the path");
+        check(base_path("/{a}"), "!the character '{' in the path");
+        check(base_path("/.."), "!the segment \"..\" in the path");
+    }
+
+    #[test]
+    fn names_fields_and_statuses() {
+        check(stage("$default"), "\"$default\"");
+        check(stage("prod-1_a"), "\"prod-1_a\"");
+        check(stage("a.b"), "!\"a.b\" cannot be a name");
+        check(name("a.b"), "\"a.b\"");
+        check(name(""), "!\"\" cannot be a name");
+        check(field_name("X-Id"), "\"x-id\"");
+        check(field_name("x id"), "!\"x id\" cannot name a header field");
+        check(field_value(" a\tb "), "\"a\\tb\"");
+        check(
+            field_value("a\r\nb: c"),
+            "!a control character in a header field",
+        );
+        check(network("10.1.2.3/8"), "10.0.0.0/8");
+        check(network("::1"), "::1/128");
+        check(
+            network("10.0.0.0/33"),
+            "!\"10.0.0.0/33\" is not an address or CIDR block",
+        );
+        check(statuses("200-299, 304"), "[200..=299, 304..=304]");
+        check(
+            statuses("299-200"),
+            "!\"299-200\" is not a status or range of them",
+        );
+        check(statuses("20"), "!\"20\" is not a status or range of them");
+    }
 }

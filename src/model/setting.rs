@@ -6,7 +6,7 @@
 
 use super::{
     later,
-    mistake::{Mistake, Path, Place, nearest, suggest},
+    mistake::{Mistake, Path, Place, nearest, suggest, worth_a_hint},
     tree::{Key, Node, Value},
 };
 use schemars::{Schema, SchemaGenerator};
@@ -105,8 +105,16 @@ impl<'n, 'f> Fields<'n, 'f> {
             found.push(match later::what(of, &key.name) {
                 Some(what) => Mistake::new(key.place, path.key(&key.name), what)
                     .hint("take the key out; it is refused rather than ignored"),
-                None => Mistake::new(key.place, path, format!("unknown key {:?}", key.name))
-                    .hint(suggest(&key.name, "known keys", keys.iter().copied())),
+                None => {
+                    let mistake =
+                        Mistake::new(key.place, path, format!("unknown key {:?}", key.name));
+                    match worth_a_hint(found) {
+                        true => {
+                            mistake.hint(suggest(&key.name, "known keys", keys.iter().copied()))
+                        }
+                        false => mistake,
+                    }
+                }
             });
         }
         let place = node.place;
@@ -170,11 +178,10 @@ impl<'n, 'f> Fields<'n, 'f> {
     /// Whether an unknown key that was refused already is most likely this one: misspelt, or what
     /// a later build takes in its place.
     fn stands_otherwise(&self, name: &str) -> bool {
+        let near = |key: &str| worth_a_hint(self.found) && nearest(key, [name]).is_some();
         self.entries.iter().any(|(key, _)| {
             let unknown = !self.keys.contains(&&*key.name);
-            unknown
-                && (later::what(self.of, &key.name).is_some()
-                    || nearest(&key.name, [name]).is_some())
+            unknown && (later::what(self.of, &key.name).is_some() || near(&key.name))
         })
     }
 

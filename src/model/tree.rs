@@ -4,7 +4,10 @@
 //! nesting), and nothing of what the keys mean. Duplicate keys are kept, so that `setting.rs` can
 //! report all of them with their places.
 
-use super::mistake::{Mistake, Path, Place};
+use super::{
+    mistake::{Mistake, Path, Place},
+    plain,
+};
 use crate::bounds;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{
@@ -57,6 +60,11 @@ pub(super) fn parse(text: &str) -> Result<Node<'_>, Mistake> {
         let what = format!("longer than {} bytes", bounds::CONFIG_BYTES_MAX);
         return Err(Mistake::new(Place::BEGINNING, Path::ROOT, what));
     }
+    plain::parse(text).map_or_else(|| parse_fully(text), Ok)
+}
+
+/// [`parse`] by the full parser alone.
+pub(super) fn parse_fully(text: &str) -> Result<Node<'_>, Mistake> {
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
         let place = error.location().map_or(Place::BEGINNING, place);
         Mistake::new(place, Path::ROOT, reason(&error)).hint(advice(text, place))

@@ -48,7 +48,15 @@ impl Bound {
     ) -> io::Result<Vec<Self>> {
         match address {
             ListenAddress::Ip(address) => {
-                (0..workers).map(|_| bind_tcp(*address, backlog)).collect()
+                let mut all = Vec::with_capacity(workers);
+                let mut address = *address;
+                for _ in 0..workers {
+                    let bound = bind_tcp(address, backlog)?;
+                    // Port 0 is one free port for all workers, not one for each.
+                    address = bound.local_addr().unwrap_or(address);
+                    all.push(bound);
+                }
+                Ok(all)
             }
             ListenAddress::Unix(path) => {
                 let first = bind_unix(path, backlog)?;

@@ -41,10 +41,14 @@ pub const JSON: &str = concat!(
 /// What stands before every variable's name.
 const PREFIX: &str = "context.";
 
+/// Bytes that a literal is copied by.
+const LITERAL_BLOCK: usize = 32;
+
 /// A compiled format. Immutable; part of the snapshot.
 #[derive(Debug, Clone)]
 pub struct Format {
-    /// All literal text, one behind the other; ends in a newline.
+    /// All literal text, one behind the other; ends in a newline and then one block of nothing,
+    /// so that a block can be read from the beginning of every literal.
     text: Box<[u8]>,
     pieces: Box<[Piece]>,
     /// The part of `text` after the last variable.
@@ -182,11 +186,25 @@ impl Format {
     pub fn write(&self, out: &mut Vec<u8>, record: &Record<'_>, time: &mut TimeText) {
         let end = out.len() + bounds::LOG_LINE_BYTES_MAX;
         for piece in &self.pieces {
-            out.extend_from_slice(&self.text[piece.before.clone()]);
+            self.literal(out, &piece.before);
             let value = piece.field.value(record);
             piece.place.write(out, value, time, end - piece.reserve);
         }
-        out.extend_from_slice(&self.text[self.tail.clone()]);
+        self.literal(out, &self.tail);
+    }
+
+    /// Appends a literal. Most are shorter than a block, and a copy of fixed length is two moves
+    /// where one of variable length is a call; what is too much is taken off again.
+    #[inline]
+    fn literal(&self, out: &mut Vec<u8>, range: &Range<usize>) {
+        match self.text[range.start..].first_chunk::<LITERAL_BLOCK>() {
+            Some(block) if range.len() <= LITERAL_BLOCK => {
+                let end = out.len() + range.len();
+                out.extend_from_slice(block);
+                out.truncate(end);
+            }
+            _ => out.extend_from_slice(&self.text[range.clone()]),
+        }
     }
 }
 
@@ -230,19 +248,24 @@ impl Place {
     }
 }
 
+#[inline]
 fn number(out: &mut Vec<u8>, n: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+    if n < 10 {
+        out.push(b'0' + n as u8);
+    } else {
+        out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+    }
 }
 
 /// Seconds with six decimals: cut, not rounded, so that parts never add up to more than the whole.
 fn seconds(out: &mut Vec<u8>, time: Duration) {
-    let mut decimals = *b".000000";
-    let mut us = time.subsec_micros();
-    for digit in decimals[1..].iter_mut().rev() {
-        *digit += (us % 10) as u8;
-        us /= 10;
-    }
     number(out, time.as_secs());
+    // A million more, for the zeros in front; its digit gives way to the point.
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(1_000_000 + time.subsec_micros());
+    let mut decimals = [0; 7];
+    decimals.copy_from_slice(digits.as_bytes());
+    decimals[0] = b'.';
     out.extend_from_slice(&decimals);
 }
 
@@ -383,6 +406,7 @@ impl Draft {
         }
         self.text.push(b'\n');
         let tail = self.literal..self.text.len();
+        self.text.extend_from_slice(&[0; LITERAL_BLOCK]);
         let mut reserve = tail.len();
         for piece in self.pieces.iter_mut().rev() {
             piece.reserve = reserve;

@@ -12,7 +12,6 @@ use super::{
 use crate::error::Error;
 use std::{
     fmt::{Display, Write as _},
-    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -44,17 +43,15 @@ pub struct Exposition<'a> {
 pub struct EndpointLine<'a> {
     /// The upstream's name.
     pub upstream: &'a str,
-    /// The endpoint.
-    pub address: SocketAddr,
+    /// The endpoint's address, in words: `127.0.0.1:80`, `unix:/run/origin.sock`.
+    pub address: &'a str,
     /// The health checks' word; true where there are none.
     pub healthy: bool,
     /// Whether it is ejected now for what it did to requests.
     pub ejected: bool,
     /// Connections to it, all workers together.
     pub open_connections: u64,
-    /// Attempts made at it.
-    pub requests: u64,
-    /// Attempts of these that failed.
+    /// Attempts at it that failed.
     pub failures: u64,
     /// Times it was ejected.
     pub ejections: u64,
@@ -135,7 +132,6 @@ const ENDPOINT_ROWS: &[EndpointRow] = &[
     ("sluice_upstream_healthy", GAUGE, "1 if health checks pass or there are none.", |e| u64::from(e.healthy)),
     ("sluice_upstream_ejected", GAUGE, "1 while the endpoint is ejected.", |e| u64::from(e.ejected)),
     ("sluice_upstream_connections_open", GAUGE, "Connections to the endpoint.", |e| e.open_connections),
-    ("sluice_upstream_requests_total", COUNTER, "Attempts made at the endpoint.", |e| e.requests),
     ("sluice_upstream_failures_total", COUNTER, "Attempts at the endpoint that failed.", |e| e.failures),
     ("sluice_upstream_ejections_total", COUNTER, "Times the endpoint was ejected.", |e| e.ejections),
 ];
@@ -213,8 +209,10 @@ impl Page {
         for (name, kind, help, read) in ENDPOINT_ROWS {
             self.family(name, kind, help);
             for endpoint in endpoints {
-                let address = endpoint.address.to_string();
-                let labels = [("upstream", endpoint.upstream), ("endpoint", &address)];
+                let labels = [
+                    ("upstream", endpoint.upstream),
+                    ("endpoint", endpoint.address),
+                ];
                 self.sample(name, &labels, read(endpoint));
             }
         }

@@ -32,7 +32,8 @@ impl LogSender {
             ring,
             bell,
             cells,
-            scratch: Vec::with_capacity(bounds::LOG_LINE_BYTES_MAX),
+            // Twice, as the making of a line may reach a little beyond its end.
+            scratch: Vec::with_capacity(2 * bounds::LOG_LINE_BYTES_MAX),
             time: TimeText::new(),
         }
     }

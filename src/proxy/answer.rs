@@ -23,6 +23,9 @@ use crate::{
 };
 use std::{cell::Cell, rc::Rc, time::Duration};
 
+/// Bytes left free behind what is read, so that a first piece of body can be framed where it lies.
+const CHUNK_TAIL: usize = "\r\n".len();
+
 /// The way of a response from an origin to the client.
 pub(super) struct Answer<'a> {
     core: &'a Core,
@@ -103,7 +106,10 @@ impl<'a> Answer<'a> {
                 continue;
             }
             self.origin_in.compact();
-            match origin.fill(self.origin_in, 0).await {
+            if self.origin_in.room() <= CHUNK_TAIL {
+                return Err(Error::UpstreamMalformed);
+            }
+            match origin.fill(self.origin_in, CHUNK_TAIL).await {
                 Ok(0) if deadline.expired() => return Err(Error::UpstreamTimeout),
                 Ok(0) | Err(_) => return Err(Error::UpstreamClosed),
                 Ok(_) => {}

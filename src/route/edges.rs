@@ -12,7 +12,7 @@
 const PROBES_MAX: usize = 64;
 
 /// Bytes of a segment that stand in the slot: it makes a slot half a cache line.
-const INLINE_BYTES: usize = 22;
+const INLINE_BYTES: usize = 18;
 
 /// One edge.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,8 @@ struct Slot {
     parent: u32,
     /// The node it leads to; [`VACANT`] in a free slot.
     child: u32,
+    /// See [`Step::offset`].
+    offset: u32,
     /// Bytes of the segment.
     bytes: u16,
     /// The segment; a longer one's index in `Edges::long` stands in the first four bytes instead.
@@ -30,12 +32,22 @@ struct Slot {
 
 const _: () = assert!(size_of::<Slot>() == 32);
 
-/// The `child` of a free slot. Node 0 is always a root, which no edge leads to.
+/// Where an edge leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    /// The child node. Never 0.
+    pub(super) child: u32,
+    /// What the caller adds up on its way down.
+    pub(super) offset: u32,
+}
+
+/// The `child` of a free slot. No edge leads to node 0.
 const VACANT: u32 = 0;
 
 const FREE: Slot = Slot {
     parent: 0,
     child: VACANT,
+    offset: 0,
     bytes: 0,
     inline: [0; INLINE_BYTES],
 };
@@ -49,6 +61,9 @@ pub(super) struct Edges {
     taken: usize,
     /// What the hash starts from; changed by `settle` if chains came out long.
     seed: u64,
+    /// Bytes of the longest segment: longer ones are not worth a hash, so that a client's longest
+    /// path costs no more than the routes' longest literal.
+    bytes_max: usize,
     /// Segments that do not fit a slot.
     long: Vec<Box<[u8]>>,
 }
@@ -59,14 +74,18 @@ impl Edges {
             slots: vec![FREE; 16],
             taken: 0,
             seed: 0x9E37_79B9_7F4A_7C15,
+            bytes_max: 0,
             long: Vec::new(),
         }
     }
 
-    /// The child that `segment` leads to from `parent`. Cost: one hash and at most [`PROBES_MAX`]
+    /// Where `segment` leads from `parent`. Cost: one hash and at most [`PROBES_MAX`]
     /// slots once settled, most often one.
     #[inline]
-    pub(super) fn find(&self, parent: u32, segment: &[u8]) -> Option<u32> {
+    pub(super) fn find(&self, parent: u32, segment: &[u8]) -> Option<Step> {
+        if segment.len() > self.bytes_max {
+            return None;
+        }
         let mask = self.slots.len() - 1;
         let mut index = hash(self.seed, parent, segment) as usize & mask;
         loop {
@@ -78,14 +97,18 @@ impl Edges {
                 && slot.bytes as usize == segment.len()
                 && self.segment(slot) == segment
             {
-                return Some(slot.child);
+                return Some(Step {
+                    child: slot.child,
+                    offset: slot.offset,
+                });
             }
             index = (index + 1) & mask;
         }
     }
 
-    /// Adds an edge that is not there yet. `segment` is shorter than 64 KiB, `child` is not 0.
-    pub(super) fn insert(&mut self, parent: u32, segment: &[u8], child: u32) {
+    /// Adds an edge that is not there yet. `segment` is shorter than 64 KiB, The child is not 0.
+    pub(super) fn insert(&mut self, parent: u32, segment: &[u8], step: Step) {
+        let Step { child, offset } = step;
         debug_assert!(child != VACANT && self.find(parent, segment).is_none());
         if (self.taken + 1) * 2 > self.slots.len() {
             self.place(self.slots.len() * 2);
@@ -98,9 +121,11 @@ impl Edges {
             self.long.push(segment.into());
         }
         self.taken += 1;
+        self.bytes_max = self.bytes_max.max(segment.len());
         self.put(Slot {
             parent,
             child,
+            offset,
             bytes: segment.len() as u16,
             inline,
         });
@@ -197,21 +222,28 @@ fn fold(a: u64, b: u64) -> u64 {
 mod tests {
     use super::*;
 
+    fn to(child: u32) -> Step {
+        Step {
+            child,
+            offset: child * 3,
+        }
+    }
+
     #[test]
     fn edges_are_found_again_and_others_are_not() {
         let mut edges = Edges::new();
         let segment = |n: u32| format!("{n}{}", "x".repeat(n as usize % 40));
         for n in 1..=5_000 {
-            edges.insert(n / 10, segment(n).as_bytes(), n);
+            edges.insert(n / 10, segment(n).as_bytes(), to(n));
         }
-        edges.insert(3, b"", 9_000);
+        edges.insert(3, b"", to(9_000));
         edges.settle();
         for n in 1..=5_000 {
-            assert_eq!(edges.find(n / 10, segment(n).as_bytes()), Some(n));
+            assert_eq!(edges.find(n / 10, segment(n).as_bytes()), Some(to(n)));
             assert_eq!(edges.find(n / 10 + 1, segment(n).as_bytes()), None);
             assert_eq!(edges.find(n / 10, &segment(n).as_bytes()[1..]), None);
         }
-        assert_eq!(edges.find(3, b""), Some(9_000));
+        assert_eq!(edges.find(3, b""), Some(to(9_000)));
         assert_eq!(edges.find(4, b""), None);
     }
 
@@ -219,7 +251,7 @@ mod tests {
     fn settling_shortens_chains() {
         let mut edges = Edges::new();
         for n in 1..=100_000_u32 {
-            edges.insert(n % 7, &n.to_le_bytes(), n);
+            edges.insert(n % 7, &n.to_le_bytes(), to(n));
         }
         edges.settle();
         assert!(edges.chain_longest() <= PROBES_MAX);
@@ -229,7 +261,7 @@ mod tests {
         let seed = edges.seed;
         let alike = (0..u32::MAX).filter(|n| hash(seed, 0, &n.to_le_bytes()) & 0xFFF == 0);
         for n in alike.take(100) {
-            edges.insert(0, &n.to_le_bytes(), n + 1);
+            edges.insert(0, &n.to_le_bytes(), to(n + 1));
         }
         assert!(edges.chain_longest() > PROBES_MAX);
         edges.settle();

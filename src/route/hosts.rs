@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use super::edges::Edges;
+use super::edges::{Edges, Step};
 use super::template::{Segment, Template, TemplateError};
 
 /// Bytes of a host name (RFC 1035 §2.3.4, with room for the dot that we take off).
@@ -153,10 +153,8 @@ impl<T> Hosts<T> {
         let lower = &mut lower[..host.len()];
         lower.copy_from_slice(host);
         lower.make_ascii_lowercase();
-        self.edges
-            .find(EXACT, lower)
-            .or_else(|| self.wildcard(lower))
-            .or(self.any)
+        let exact = self.edges.find(EXACT, lower).map(|step| step.child);
+        exact.or_else(|| self.wildcard(lower)).or(self.any)
     }
 
     fn wildcard(&self, host: &[u8]) -> Option<u32> {
@@ -173,9 +171,9 @@ impl<T> Hosts<T> {
             rest = &rest[dot + 1..];
             labels -= 1;
             if labels <= self.wildcard_labels_max
-                && let Some(domain) = self.edges.find(WILDCARD, rest)
+                && let Some(step) = self.edges.find(WILDCARD, rest)
             {
-                return Some(domain);
+                return Some(step.child);
             }
         }
         None
@@ -189,10 +187,10 @@ impl<T> Hosts<T> {
                 .iter()
                 .position(|&byte| byte == b'/')
                 .unwrap_or(rest.len());
-            let Some(child) = self.edges.find(node, &rest[..length]) else {
+            let Some(step) = self.edges.find(node, &rest[..length]) else {
                 break;
             };
-            node = child;
+            node = step.child;
             at += 1 + length;
             if self.places[node as usize] != 0 {
                 best = (self.places[node as usize], at);
@@ -302,11 +300,13 @@ impl<T> HostsBuilder<T> {
     }
 
     fn child_of(&mut self, parent: u32, text: &[u8]) -> u32 {
-        if let Some(child) = self.hosts.edges.find(parent, text) {
-            return child;
+        if let Some(step) = self.hosts.edges.find(parent, text) {
+            return step.child;
         }
         let child = self.add_node();
-        self.hosts.edges.insert(parent, text, child);
+        self.hosts
+            .edges
+            .insert(parent, text, Step { child, offset: 0 });
         child
     }
 
@@ -399,13 +399,16 @@ mod tests {
 
     fn ask(hosts: &Hosts<String>, host: &str, path: &str) -> String {
         let found = hosts.find(host.as_bytes(), path.as_bytes());
-        found.map_or("none".to_owned(), |found| {
-            format!(
-                "{} {}",
-                found.value,
-                std::str::from_utf8(found.rest).unwrap()
-            )
-        })
+        found.map_or_else(
+            || "none".to_owned(),
+            |found| {
+                format!(
+                    "{} {}",
+                    found.value,
+                    std::str::from_utf8(found.rest).unwrap()
+                )
+            },
+        )
     }
 
     #[test]

@@ -21,6 +21,7 @@
 //! at the end. `$default` comes last in both.
 
 pub mod hosts;
+pub mod params;
 pub mod path;
 pub mod table;
 pub mod target;
@@ -31,7 +32,8 @@ mod edges;
 pub mod naive;
 
 pub use hosts::{BasePathRule, Found, Hosts, HostsBuilder};
+pub use params::Params;
 pub use path::{Normalised, Peculiarities, check_query, normalise};
-pub use table::{Methods, Params, Precedence, Table, TableBuilder};
+pub use table::{Methods, Precedence, Table, TableBuilder};
 pub use target::Target;
 pub use template::{RouteKey, Template};

@@ -85,7 +85,7 @@ fn fits(
             .map_or(end, |length| from + length);
         rest = (to < end).then_some(to + 1);
         match segment {
-            Segment::Literal(bytes) if *bytes == *path[from..to].as_bytes() => {
+            Segment::Literal(bytes) if *bytes == path.as_bytes()[from..to] => {
                 kinds.push(Kind::Literal)
             }
             Segment::Parameter(_) if from < to => {

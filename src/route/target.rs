@@ -6,8 +6,8 @@
 
 use std::fmt;
 
+use super::params::Params;
 use super::path::{self, Peculiarities};
-use super::table::Params;
 use super::template::{self, Template, TemplateFault};
 use crate::bounds;
 

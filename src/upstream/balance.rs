@@ -23,7 +23,7 @@ pub struct Choice<'a> {
     pub in_flight: &'a [Cell<u32>],
     /// What is hashed, where the balance hashes and the request has it.
     pub key: Option<&'a [u8]>,
-    /// Chance: 64 bits, new for each pick.
+    /// Chance: 64 bits, each as good as the others, new for each pick.
     pub random: u64,
     /// The worker's time.
     pub now: Instant,

@@ -29,8 +29,8 @@ pub enum Probe {
         path: Box<str>,
         /// The Host; absent: the endpoint's name as configured.
         host: Option<Box<str>>,
-        /// Statuses that pass.
-        status: RangeInclusive<u16>,
+        /// Statuses that pass: in any of these ranges.
+        statuses: Box<[RangeInclusive<u16>]>,
     },
     /// A connection that is made.
     Tcp,

@@ -106,6 +106,9 @@ impl Walk<'_> {
         };
         match &written.stage.value {
             Some(name) => {
+                if let Some(index) = stages.iter().position(|stage| stage.name == *name) {
+                    return Some(index);
+                }
                 let name = Placed {
                     value: name.clone(),
                     place: written.stage.place,

@@ -122,9 +122,13 @@ impl Walk<'_> {
         let index = known.get(&name.value).copied();
         if index.is_none() {
             let what = format!("there is no {kind} called {:?}", name.value);
-            let mut names: Vec<&str> = known.keys().map(String::as_str).collect();
-            names.sort_unstable();
-            let hint = mistake::suggest(&name.value, &format!("known {kind}s"), names);
+            let hint = if mistake::worth_a_hint(self.found) {
+                let mut names: Vec<&str> = known.keys().map(String::as_str).collect();
+                names.sort_unstable();
+                mistake::suggest(&name.value, &format!("known {kind}s"), names)
+            } else {
+                String::new()
+            };
             self.wrong(name.place, path, what, &hint);
         }
         index

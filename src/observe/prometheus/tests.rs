@@ -148,11 +148,10 @@ fn page() -> String {
         routes: &registry,
         endpoints: &[EndpointLine {
             upstream: "users",
-            address: "[::1]:9001".parse().unwrap(),
+            address: "[::1]:9001",
             healthy: true,
             ejected: false,
             open_connections: 5,
-            requests: 9,
             failures: 1,
             ejections: 1,
         }],

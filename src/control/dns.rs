@@ -1,0 +1,283 @@
+//! Names of endpoints to addresses, looked up again as their times to live run out.
+//!
+//! A failed look-up keeps the last good answer. The gateway's loop waits for [`Names::changed`] and
+//! publishes; nothing here touches a snapshot. `/etc/hosts` goes before the servers, as everywhere.
+
+use super::compile::Addresses;
+use crate::model::{Checked, checked::EndpointAddress};
+use hickory_resolver::{
+    TokioResolver,
+    config::{LookupIpStrategy, ResolverConfig},
+    net::runtime::TokioRuntimeProvider,
+};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    task::{AbortHandle, JoinSet},
+    time::{sleep, timeout},
+};
+
+/// How long a start or a reload waits for names. Those that come later are taken up then.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// How long one name may take.
+const LOOK_UP_MAX: Duration = Duration::from_secs(10);
+
+/// Names looked up at one time when many are new.
+const AT_ONCE_MAX: usize = 64;
+
+/// Between two look-ups of one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pace {
+    min: Duration,
+    max: Duration,
+}
+
+/// The names of the configuration that is served.
+#[derive(Debug)]
+pub(super) struct Names {
+    resolver: Option<TokioResolver>,
+    known: Arc<Known>,
+    /// One refreshing task a name.
+    refreshing: HashMap<String, (Pace, AbortHandle)>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    answers: Mutex<Answers>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Answers {
+    addresses: Arc<Addresses>,
+    /// How long each answer holds, from when it came.
+    ttl: HashMap<String, Duration>,
+}
+
+impl Names {
+    /// Looks the names of `checked` up and keeps them fresh. A name without an answer in time is
+    /// warned of, and has no endpoint until it has one.
+    pub(super) async fn start(checked: &Checked) -> Self {
+        let mut this = Self {
+            resolver: None,
+            known: Arc::default(),
+            refreshing: HashMap::new(),
+        };
+        this.look_up_new(checked).await;
+        this.follow(checked);
+        this
+    }
+
+    /// What every name was last looked up to be.
+    pub(super) fn addresses(&self) -> Arc<Addresses> {
+        self.known.addresses()
+    }
+
+    /// Waits until a name's addresses have changed. May be dropped at any time.
+    pub(super) async fn changed(&self) {
+        self.known.changed.notified().await;
+    }
+
+    /// Looks up those names of `checked` that are not known yet, within a bounded time; what every
+    /// name then is.
+    pub(super) async fn look_up_new(&mut self, checked: &Checked) -> Arc<Addresses> {
+        let known = self.addresses();
+        let new: Vec<String> = paces(checked)
+            .into_keys()
+            .filter(|name| !known.contains_key(name))
+            .collect();
+        if !new.is_empty()
+            && let Some(resolver) = self.resolver()
+        {
+            let known = Arc::clone(&self.known);
+            // Those still under way are dropped; their refreshing tasks begin again.
+            let all = look_up_all(resolver, &known, new.clone());
+            if timeout(WAIT, all).await.is_err() {
+                tracing::warn!("some names were not looked up within {WAIT:?}");
+            }
+        }
+        let addresses = self.addresses();
+        for name in new.iter().filter(|name| !addresses.contains_key(*name)) {
+            tracing::warn!(
+                name,
+                "the name has no address; its endpoints are left out for now"
+            );
+        }
+        addresses
+    }
+
+    /// Keeps the names of `checked` fresh from now on, and forgets the others.
+    pub(super) fn follow(&mut self, checked: &Checked) {
+        let paces = paces(checked);
+        self.refreshing.retain(|name, (pace, task)| {
+            let stays = paces.get(name) == Some(pace);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        self.known.forget(|name| !paces.contains_key(name));
+        let Some(resolver) = (!paces.is_empty()).then(|| self.resolver()).flatten() else {
+            return;
+        };
+        for (name, pace) in paces {
+            if !self.refreshing.contains_key(&name) {
+                let known = Arc::clone(&self.known);
+                let task = refresh(resolver.clone(), known, name.clone(), pace);
+                let task = tokio::spawn(task).abort_handle();
+                self.refreshing.insert(name, (pace, task));
+            }
+        }
+    }
+
+    /// The resolver, made when the first name is met: most configurations have none.
+    fn resolver(&mut self) -> Option<TokioResolver> {
+        if self.resolver.is_none() {
+            let built = TokioResolver::builder_tokio()
+                .or_else(|error| {
+                    tracing::warn!(%error, "no name servers; only the hosts file is used");
+                    let provider = TokioRuntimeProvider::default();
+                    let config = ResolverConfig::default();
+                    Ok(TokioResolver::builder_with_config(config, provider))
+                })
+                .and_then(|mut builder| {
+                    let options = builder.options_mut();
+                    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+                    // Answers are kept here, where their times are bounded by the configuration.
+                    options.cache_size = 0;
+                    builder.build()
+                });
+            match built {
+                Ok(resolver) => self.resolver = Some(resolver),
+                Err(error) => tracing::error!(%error, "names cannot be looked up"),
+            }
+        }
+        self.resolver.clone()
+    }
+}
+
+/// Every name of `checked` and how often it is looked up: where upstreams differ, as often as any
+/// of them asks.
+fn paces(checked: &Checked) -> HashMap<String, Pace> {
+    let mut paces: HashMap<String, Pace> = HashMap::new();
+    for upstream in &checked.upstreams {
+        let (min, max) = (upstream.resolve.ttl_min, upstream.resolve.ttl_max);
+        for endpoint in &upstream.endpoints {
+            if let EndpointAddress::Name(name, _) = &endpoint.address {
+                let pace = paces.entry(name.clone()).or_insert(Pace { min, max });
+                pace.min = pace.min.min(min);
+                pace.max = pace.max.min(max);
+            }
+        }
+    }
+    paces
+}
+
+async fn look_up_all(resolver: TokioResolver, known: &Arc<Known>, names: Vec<String>) {
+    let mut under_way = JoinSet::new();
+    for name in names {
+        if under_way.len() == AT_ONCE_MAX {
+            under_way.join_next().await;
+        }
+        let (resolver, known) = (resolver.clone(), Arc::clone(known));
+        under_way.spawn(async move {
+            if let Some((addresses, ttl)) = look_up(&resolver, &name).await {
+                known.learn(&name, addresses, ttl);
+            }
+        });
+    }
+    under_way.join_all().await;
+}
+
+/// Looks `name` up again and again.
+async fn refresh(resolver: TokioResolver, known: Arc<Known>, name: String, pace: Pace) {
+    loop {
+        let ttl = known.ttl(&name).unwrap_or(pace.min);
+        sleep(ttl.clamp(pace.min, pace.max)).await;
+        match look_up(&resolver, &name).await {
+            Some((addresses, ttl)) => {
+                if known.learn(&name, addresses, ttl) {
+                    tracing::info!(name, "the name has new addresses");
+                    known.changed.notify_one();
+                }
+            }
+            // The last good answer stays; ask again as soon as may be.
+            None => known.expire(&name),
+        }
+    }
+}
+
+/// The addresses of `name`, sorted (servers turn them at each answer, which is no change), and how
+/// long they hold. `None` if there is no answer or an empty one.
+async fn look_up(resolver: &TokioResolver, name: &str) -> Option<(Vec<IpAddr>, Duration)> {
+    // A name with a dot in it is meant whole: search domains would be asked in vain.
+    let whole = match name.contains('.') {
+        true => format!("{name}."),
+        false => name.to_owned(),
+    };
+    let answer = match timeout(LOOK_UP_MAX, resolver.lookup_ip(whole)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => {
+            tracing::debug!(name, %error, "a look-up failed");
+            return None;
+        }
+        Err(_) => {
+            tracing::debug!(name, "a look-up took too long");
+            return None;
+        }
+    };
+    let mut addresses: Vec<IpAddr> = answer.iter().collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    let ttl = answer
+        .as_lookup()
+        .answers()
+        .iter()
+        .map(|record| record.ttl)
+        .min();
+    let ttl = Duration::from_secs(ttl.unwrap_or_default().into());
+    (!addresses.is_empty()).then_some((addresses, ttl))
+}
+
+impl Known {
+    fn addresses(&self) -> Arc<Addresses> {
+        Arc::clone(&self.lock().addresses)
+    }
+
+    fn ttl(&self, name: &str) -> Option<Duration> {
+        self.lock().ttl.get(name).copied()
+    }
+
+    fn expire(&self, name: &str) {
+        self.lock().ttl.remove(name);
+    }
+
+    /// Whether that is another answer than before.
+    fn learn(&self, name: &str, addresses: Vec<IpAddr>, ttl: Duration) -> bool {
+        let mut answers = self.lock();
+        answers.ttl.insert(name.to_owned(), ttl);
+        if answers.addresses.get(name) == Some(&addresses) {
+            return false;
+        }
+        Arc::make_mut(&mut answers.addresses).insert(name.to_owned(), addresses);
+        true
+    }
+
+    fn forget(&self, is_gone: impl Fn(&str) -> bool) {
+        let mut answers = self.lock();
+        if answers.addresses.keys().any(|name| is_gone(name)) {
+            Arc::make_mut(&mut answers.addresses).retain(|name, _| !is_gone(name));
+            answers.ttl.retain(|name, _| !is_gone(name));
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

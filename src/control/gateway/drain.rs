@@ -1,0 +1,68 @@
+//! The end: finish what is in flight, within a deadline; at a second signal, end at once.
+
+use super::{Gateway, Phase, Signals, answered, listeners};
+use std::time::Duration;
+use tokio::time::{interval, sleep, timeout};
+
+/// How often it looks whether the last connection has ended.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How long workers may take to end once they are told to, and the log to be written out.
+const END_WAIT: Duration = Duration::from_secs(2);
+
+impl Gateway {
+    /// Drains, then ends the workers and writes the log out.
+    pub(super) async fn end(mut self, mut signals: Signals) {
+        self.shared.tell(|status| status.phase = Phase::Draining);
+        let within = self.checked.timeouts.drain;
+        tracing::info!("draining: {} connections open", self.connections());
+        tokio::select! {
+            // Read first, so that a signal that comes in the same turn is not overlooked.
+            biased;
+            _ = signals.terminate.recv() => tracing::warn!("told to end at once"),
+            _ = signals.interrupt.recv() => tracing::warn!("told to end at once"),
+            () = sleep(within) => self.say_deadline(),
+            () = self.drained() => tracing::info!("drained"),
+        }
+        self.probes.stop();
+        self.fleet.stop();
+        let ended = async {
+            let mut look = interval(LOOK);
+            while !self.fleet.is_finished() {
+                look.tick().await;
+            }
+        };
+        if timeout(END_WAIT, ended).await.is_err() {
+            tracing::warn!("a worker does not end; it is left to the end of the process");
+        }
+        for open in self.listeners.open() {
+            listeners::remove_file(&open.local);
+        }
+        self.shared.log().flush(END_WAIT);
+    }
+
+    /// Stops listening and waits for the last connection's end. May be dropped at any time.
+    async fn drained(&self) {
+        let ids: Vec<_> = self.listeners.open().iter().map(|open| open.id).collect();
+        answered(self.fleet.unlisten(&ids)).await;
+        self.fleet.drain();
+        // By its answer a worker has had a turn in which it took what waited to be accepted.
+        answered(self.fleet.revalidate()).await;
+        let mut look = interval(LOOK);
+        while self.connections() > 0 && !self.fleet.is_finished() {
+            look.tick().await;
+        }
+    }
+
+    fn say_deadline(&self) {
+        let open = self.connections();
+        if open > 0 {
+            tracing::warn!("the time to drain is over: {open} connections are cut off");
+        }
+    }
+
+    fn connections(&self) -> u64 {
+        let cells = self.shared.cells.iter();
+        cells.map(|cells| cells.connections_open.read()).sum()
+    }
+}
