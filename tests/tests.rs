@@ -1,1 +1,5 @@
 //! The integration tests: one program, one module a subject.
+
+mod fuzz_corpus;
+mod http;
+mod tidy;

@@ -84,6 +84,14 @@ pub struct ConnectionOptions {
     pub upgrade: bool,
 }
 
+impl ConnectionOptions {
+    const NONE: Self = Self {
+        close: false,
+        keep_alive: false,
+        upgrade: false,
+    };
+}
+
 /// The fields of one head.
 #[derive(Debug)]
 pub struct Fields {
@@ -93,6 +101,8 @@ pub struct Fields {
     pub declared: Declared,
     /// The connection options.
     pub connection: ConnectionOptions,
+    /// Whether a Connection field holds any other option: a field's name.
+    nominates: bool,
     /// Where the Host field is, if any.
     pub host: Option<u16>,
     /// Where the Upgrade field is, if any (the last of several).
@@ -105,15 +115,24 @@ pub struct Fields {
     pub referer: Option<u16>,
 }
 
-/// Tokens in the Connection fields of one head; each is compared with each field's name.
+/// Nominations in the Connection fields of one head; each is compared with each field's name.
 const CONNECTION_OPTIONS_MAX: usize = 32;
 
 impl Fields {
     pub(super) fn with_capacity(fields: usize) -> Self {
         Self {
             table: Vec::with_capacity(fields),
+            ..Self::empty()
+        }
+    }
+
+    /// No fields, and no storage for any.
+    pub(super) const fn empty() -> Self {
+        Self {
+            table: Vec::new(),
             declared: Declared::Nothing,
-            connection: ConnectionOptions::default(),
+            connection: ConnectionOptions::NONE,
+            nominates: false,
             host: None,
             upgrade: None,
             expect: None,
@@ -125,7 +144,8 @@ impl Fields {
     pub(super) fn clear(&mut self) {
         self.table.clear();
         self.declared = Declared::Nothing;
-        self.connection = ConnectionOptions::default();
+        self.connection = ConnectionOptions::NONE;
+        self.nominates = false;
         self.host = None;
         self.upgrade = None;
         self.expect = None;
@@ -227,27 +247,40 @@ impl Fields {
                 self.connection.keep_alive = true;
             } else if option.eq_ignore_ascii_case(b"upgrade") {
                 self.connection.upgrade = true;
+            } else {
+                self.nominates = true;
             }
         }
     }
 
     /// Marks the fields that the Connection fields nominate, so that they go no further.
     /// Called once the whole head is known, as a nomination may stand before what it names.
+    ///
+    /// Cost: nothing without nominations.
     pub(super) fn nominate(&mut self, buffer: &[u8]) -> Result<(), Error> {
-        let mut options = 0;
+        if self.nominates {
+            self.mark_nominated(buffer)
+        } else {
+            Ok(())
+        }
+    }
+
+    #[cold]
+    fn mark_nominated(&mut self, buffer: &[u8]) -> Result<(), Error> {
+        let mut nominations = 0;
         for at in 0..self.table.len() {
             if self.table[at].id != FieldId::Connection {
                 continue;
             }
             for option in tokens(self.table[at].value.of(buffer)) {
-                options += 1;
                 let known = [&b"close"[..], b"keep-alive", b"upgrade"];
                 if known.iter().any(|known| option.eq_ignore_ascii_case(known)) {
                     continue;
                 }
+                nominations += 1;
                 let id = FieldId::of(option);
-                if options > CONNECTION_OPTIONS_MAX || id == FieldId::Alias || NOT_NOMINABLE.has(id)
-                {
+                let refused = id == FieldId::Alias || NOT_NOMINABLE.has(id);
+                if refused || nominations > CONNECTION_OPTIONS_MAX {
                     return Err(Error::ConnectionOptionRefused);
                 }
                 for field in &mut self.table {
@@ -301,25 +334,23 @@ fn content_length(value: &[u8]) -> Result<u64, Error> {
     Ok(length)
 }
 
-/// A Transfer-Encoding that we take: `chunked`, alone.
+/// A Transfer-Encoding that we take: `chunked`, alone. A list that ends in `chunked` after other
+/// codings is well-formed and not implemented (RFC 9112 §6.1); anything else leaves the body's end
+/// in doubt, `chunked` twice or in a list with empty elements too.
 fn transfer_coding(value: &[u8]) -> Result<(), Error> {
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(());
     }
-    let last_is_chunked = tokens(value)
-        .last()
-        .is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
-    let known_form = tokens(value).all(|coding| {
-        coding
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
-            && !coding.is_empty()
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let mut codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let last_is_chunked = codings.next_back().is_some_and(is_chunked);
+    let mut others = 0;
+    let others_are_plain = codings.all(|coding| {
+        others += 1;
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+        !coding.is_empty() && !is_chunked(coding) && coding.iter().all(plain)
     });
-    let chunked_once = tokens(value)
-        .filter(|coding| coding.eq_ignore_ascii_case(b"chunked"))
-        .count()
-        == 1;
-    if last_is_chunked && known_form && chunked_once {
+    if last_is_chunked && others_are_plain && others > 0 {
         Err(Error::TransferCodingUnknown)
     } else {
         Err(Error::TransferEncodingRefused)

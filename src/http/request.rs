@@ -6,7 +6,7 @@
 
 use super::{
     field::FieldId,
-    fields::{Declared, Fields, Span},
+    fields::{Declared, Fields, Span, tokens},
     method::Method,
 };
 use crate::{bounds, error::Error};
@@ -90,21 +90,30 @@ pub struct RequestHead {
 impl Default for RequestHead {
     fn default() -> Self {
         Self {
-            method: Method::Other,
-            method_token: Span::default(),
-            version: Version::Http11,
-            path: Span::default(),
-            query: Span::default(),
-            has_query: false,
-            host: Span::default(),
             fields: Fields::with_capacity(bounds::HEAD_FIELDS_MAX),
-            len: 0,
-            scanned: 0,
+            ..Self::empty()
         }
     }
 }
 
 impl RequestHead {
+    /// No head, and no storage for one.
+    const fn empty() -> Self {
+        const NOWHERE: Span = Span { start: 0, end: 0 };
+        Self {
+            method: Method::Other,
+            method_token: NOWHERE,
+            version: Version::Http11,
+            path: NOWHERE,
+            query: NOWHERE,
+            has_query: false,
+            host: NOWHERE,
+            fields: Fields::empty(),
+            len: 0,
+            scanned: 0,
+        }
+    }
+
     /// The target's path, `/` where an absolute target has none.
     pub fn path<'b>(&self, buffer: &'b [u8]) -> &'b [u8] {
         if self.path.is_empty() {
@@ -132,10 +141,10 @@ impl RequestHead {
         self.fields.expect.is_some() && matches!(self.version, Version::Http11)
     }
 
-    /// The protocol that the client asks to change to. `h2c` is not one that we forward: two
-    /// ends that then speak HTTP/2 past us would carry requests that nobody checked. Nor is one
-    /// asked for with a body, whose end would be in doubt. An Upgrade may be ignored (RFC 9110
-    /// §7.8).
+    /// The protocol that the client asks to change to. `h2c` is not one that we forward, nor is
+    /// any other HTTP or TLS: two ends that then speak it past us would carry requests that nobody
+    /// checked. Nor is one asked for with a body, whose end would be in doubt. An Upgrade may be
+    /// ignored (RFC 9110 §7.8).
     pub fn upgrade<'b>(&self, buffer: &'b [u8]) -> Option<&'b [u8]> {
         let bodiless = matches!(self.declared(), Declared::Nothing | Declared::Length(0));
         if !self.fields.connection.upgrade || self.version == Version::Http10 || !bodiless {
@@ -143,46 +152,77 @@ impl RequestHead {
         }
         let protocol = self.fields.value_at(self.fields.upgrade, buffer);
         let refused = protocol.is_empty()
-            || super::fields::tokens(protocol).any(|name| {
-                name.len() >= 3 && name[..3].eq_ignore_ascii_case(b"h2c")
-                    || name.len() >= 5 && name[..5].eq_ignore_ascii_case(b"http/")
+            || tokens(protocol).any(|name| {
+                [&b"h2"[..], b"h3", b"http", b"tls"]
+                    .into_iter()
+                    .any(|http| starts_with_ignore_case(name, http))
             });
         (!refused).then_some(protocol)
     }
 
     /// Forgets what was parsed: the next call of [`Self::parse`] begins a new head.
     pub fn reset(&mut self) {
-        self.method = Method::Other;
-        self.version = Version::Http11;
-        self.host = Span::default();
-        self.scanned = 0;
-        self.len = 0;
         self.fields.clear();
+        // Nothing of the head before: a refusal is answered and logged by what was parsed.
+        *self = Self {
+            fields: std::mem::replace(&mut self.fields, Fields::empty()),
+            ..Self::empty()
+        };
     }
 
-    /// Parses the head at the front of `buffer`.
+    /// Parses the head at the front of `buffer`. The verdict does not depend on how the bytes were
+    /// cut on their way.
     ///
     /// Cost: one pass to find the end, one by httparse, one walk over the fields; no allocation.
     /// A head that arrives in pieces is searched once over all calls, and parsed once.
     /// Bench: `http/request_head`.
     pub fn parse(&mut self, buffer: &[u8], limits: HeadLimits) -> Result<Parsed, Error> {
-        // The caller has skipped the empty line that RFC 9112 §2.2 asks us to bear.
-        if buffer.len() > 1 && matches!(buffer[0], b'\r' | b'\n') {
-            return Err(Error::RequestLineMalformed);
-        }
         let Some(end) = self.end_of_head(buffer, limits)? else {
             return Ok(Parsed::Partial);
         };
-        self.fields.clear();
-        self.len = end;
         let head = &buffer[..end];
+        self.read(head, limits)
+            .map_err(|error| refused_early(head, 0, limits).unwrap_or(error))?;
+        Ok(Parsed::Complete)
+    }
 
+    /// The length of the head, once it is all there. Refuses what can be refused before that.
+    fn end_of_head(&mut self, buffer: &[u8], limits: HeadLimits) -> Result<Option<usize>, Error> {
+        // A caller that took something off the front since the last call begins again.
+        let scanned = self.scanned.min(buffer.len());
+        let from = scanned.saturating_sub(3);
+        let end = memmem::find(&buffer[from..], b"\r\n\r\n").map(|at| from + at + 4);
+        if let Some(end) = end
+            && end <= limits.bytes
+        {
+            return Ok(Some(end));
+        }
+        let seen = &buffer[..buffer.len().min(limits.bytes)];
+        if let Some(error) = refused_early(seen, scanned.min(seen.len()), limits) {
+            return Err(error);
+        }
+        if buffer.len() >= limits.bytes {
+            return Err(too_large(seen, limits));
+        }
+        self.scanned = buffer.len();
+        Ok(None)
+    }
+
+    /// Takes over the whole `head`.
+    fn read(&mut self, head: &[u8], limits: HeadLimits) -> Result<(), Error> {
+        // The caller has skipped the empty line that RFC 9112 §2.2 asks us to bear; httparse would
+        // skip any number of them.
+        if matches!(head[0], b'\r' | b'\n') {
+            return Err(Error::RequestLineMalformed);
+        }
+        self.fields.clear();
+        self.len = head.len();
         let mut headers = [const { std::mem::MaybeUninit::uninit() }; bounds::HEAD_FIELDS_MAX];
         let mut request = httparse::Request::new(&mut []);
         let status = request
             .parse_with_uninit_headers(head, &mut headers)
             .map_err(|error| refusal(error, head))?;
-        if status != httparse::Status::Complete(end) {
+        if status != httparse::Status::Complete(head.len()) {
             // An empty line before the end that `end_of_head` found: bare LFs made it.
             return Err(Error::FieldMalformed);
         }
@@ -204,48 +244,8 @@ impl RequestHead {
         self.fields.take(head, request.headers)?;
         self.take_target(head, target, limits)?;
         self.check()?;
-        if self
-            .fields
-            .table
-            .iter()
-            .any(|field| field.id == FieldId::Connection)
-        {
-            self.fields.nominate(head)?;
-        }
-        self.check_expect(head)?;
-        Ok(Parsed::Complete)
-    }
-
-    /// The length of the head, once it is all there. Refuses what can be refused before that: a
-    /// bare LF, a head or a target over its limit.
-    fn end_of_head(&mut self, buffer: &[u8], limits: HeadLimits) -> Result<Option<usize>, Error> {
-        let from = self.scanned.saturating_sub(3);
-        if let Some(at) = memmem::find(&buffer[from..], b"\r\n\r\n") {
-            let end = from + at + 4;
-            if end > limits.bytes {
-                return Err(too_large(buffer, limits));
-            }
-            return Ok(Some(end));
-        }
-        let seen = self.scanned;
-        for at in memchr::memchr_iter(b'\n', &buffer[seen..]) {
-            let at = seen + at;
-            if at == 0 || buffer[at - 1] != b'\r' {
-                return Err(if memchr::memchr(b'\n', buffer) == Some(at) {
-                    Error::RequestLineMalformed
-                } else {
-                    Error::FieldMalformed
-                });
-            }
-        }
-        self.scanned = buffer.len();
-        let line_bytes_max = limits.target + bounds::METHOD_BYTES_MAX + " HTTP/1.1\r\n".len() + 1;
-        let in_first_line = memchr::memchr(b'\n', &buffer[..buffer.len().min(line_bytes_max + 1)]);
-        if buffer.len() > line_bytes_max && in_first_line.is_none() || buffer.len() >= limits.bytes
-        {
-            return Err(too_large(buffer, limits));
-        }
-        Ok(None)
+        self.fields.nominate(head)?;
+        self.check_expect(head)
     }
 
     fn take_method(&mut self, head: &[u8], token: &str) -> Result<(), Error> {
@@ -295,11 +295,7 @@ impl RequestHead {
         let bytes = target.as_bytes();
         let scheme = ["http://", "https://"]
             .into_iter()
-            .find(|scheme| {
-                bytes
-                    .get(..scheme.len())
-                    .is_some_and(|given| given.eq_ignore_ascii_case(scheme.as_bytes()))
-            })
+            .find(|scheme| starts_with_ignore_case(bytes, scheme.as_bytes()))
             .ok_or(Error::TargetMalformed)?;
         let rest = &bytes[scheme.len()..];
         let authority_len = rest
@@ -363,13 +359,28 @@ pub fn check_authority(authority: &[u8]) -> Result<(), Error> {
     };
     let port_is_plain = match port {
         [] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        [b':', digits @ ..] => is_port(digits),
         _ => false,
     };
     if host.is_empty() || host.len() > 255 || !port_is_plain {
         return Err(Error::HostMalformed);
     }
     Ok(())
+}
+
+/// Digits of a number that TCP has. None at all is RFC 3986 §3.2.3's way to say the default.
+fn is_port(digits: &[u8]) -> bool {
+    let number = digits
+        .iter()
+        .take(6)
+        .fold(0, |number, digit| number * 10 + u32::from(digit & 0xf));
+    digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) && number <= u32::from(u16::MAX)
+}
+
+fn starts_with_ignore_case(bytes: &[u8], prefix: &[u8]) -> bool {
+    bytes
+        .get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// Letters, digits and the marks that names in the wild carry. RFC 3986 would also let
@@ -387,11 +398,49 @@ fn request_line_ends_in_crlf(head: &[u8], target: &str) -> Result<(), Error> {
     }
 }
 
+/// What `seen`, the beginning of a head, is refused for before its end is looked for: the first of
+/// these that a reader of single bytes would meet. The bytes before `from` hold no bare LF.
+///
+/// - An empty line where a request line should stand.
+/// - A request line that is too long, whatever follows.
+/// - A line that ends in a bare LF, which RFC 9112 §2.2 lets us take and half of all smuggling
+///   rests on. Not to wait for an end that may never come is also a kindness to whoever tries by
+///   hand.
+fn refused_early(seen: &[u8], from: usize, limits: HeadLimits) -> Option<Error> {
+    if matches!(seen, [b'\r' | b'\n', _, ..] | [b'\n']) {
+        return Some(Error::RequestLineMalformed);
+    }
+    let line_bytes_max = bounds::METHOD_BYTES_MAX + limits.target + "  HTTP/1.1\r\n".len();
+    let first_line = memchr::memchr(b'\n', &seen[..seen.len().min(line_bytes_max)]);
+    if first_line.is_none() && seen.len() >= line_bytes_max {
+        return Some(line_too_long(seen));
+    }
+    let bare = memchr::memchr_iter(b'\n', &seen[from..])
+        .map(|at| from + at)
+        .find(|at| *at == 0 || seen[at - 1] != b'\r')?;
+    Some(if first_line == Some(bare) {
+        Error::RequestLineMalformed
+    } else {
+        Error::FieldMalformed
+    })
+}
+
+/// Whose fault it is that the request line does not end (RFC 9112 §3).
 #[cold]
-fn too_large(buffer: &[u8], limits: HeadLimits) -> Error {
-    let line = memchr::memchr(b'\n', buffer).unwrap_or(buffer.len());
-    if line > limits.target + bounds::METHOD_BYTES_MAX {
+fn line_too_long(seen: &[u8]) -> Error {
+    let method = &seen[..seen.len().min(bounds::METHOD_BYTES_MAX + 1)];
+    if memchr::memchr(b' ', method).is_none() {
+        Error::MethodRefused
+    } else {
         Error::TargetTooLong
+    }
+}
+
+#[cold]
+fn too_large(seen: &[u8], limits: HeadLimits) -> Error {
+    let line = memchr::memchr(b'\n', seen).unwrap_or(seen.len());
+    if line > limits.target + bounds::METHOD_BYTES_MAX {
+        line_too_long(seen)
     } else {
         Error::HeadTooLarge
     }
@@ -422,3 +471,6 @@ fn names_other_version(head: &[u8]) -> bool {
         if major.is_ascii_digit() && minor.is_ascii_digit())
         && line.iter().filter(|byte| **byte == b' ').count() == 2
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,6 @@
 //! responses. Every refusal becomes 502, so only one error is told apart: too large.
 
 use super::{
-    field::FieldId,
     fields::{Declared, Fields, Span},
     method::Method,
     request::{Parsed, Version},
@@ -69,8 +68,19 @@ impl ResponseHead {
         self.status < 200 && self.status != 101
     }
 
-    /// Whether the origin lets the connection live on after this response.
+    /// Whether the origin lets the connection live on after this response. After one that tells
+    /// of a body where none can be (RFC 9112 §6.1, RFC 9110 §8.6), it may still send that body:
+    /// the next response would begin with it.
     pub const fn keeps_alive(&self) -> bool {
+        let bodiless = matches!(self.status, 100..=199 | 204);
+        if bodiless
+            && !matches!(
+                self.fields.declared,
+                Declared::Nothing | Declared::Length(0)
+            )
+        {
+            return false;
+        }
         match self.version {
             Version::Http11 => !self.fields.connection.close,
             Version::Http10 => self.fields.connection.keep_alive && !self.fields.connection.close,
@@ -95,62 +105,50 @@ impl ResponseHead {
     ///
     /// Cost: as for a request's head. Bench: `http/response_head`.
     pub fn parse(&mut self, buffer: &[u8]) -> Result<Parsed, Error> {
-        let from = self.scanned.saturating_sub(3);
-        let Some(at) = memmem::find(&buffer[from..], b"\r\n\r\n") else {
-            self.scanned = buffer.len();
-            return if buffer.len() >= bounds::HEAD_BYTES_MAX {
-                Err(Error::UpstreamMalformed)
-            } else {
-                self.partial(buffer)
-            };
-        };
-        self.fields.clear();
-        self.len = from + at + 4;
-        if self.len > bounds::HEAD_BYTES_MAX {
+        // An origin that drips must drip the beginning of a response; and httparse would skip
+        // empty lines in front of it, where the end of another message could stand.
+        let begins = b"HTTP/1.";
+        let shown = buffer.len().min(begins.len());
+        if buffer[..shown] != begins[..shown] {
             return Err(Error::UpstreamMalformed);
         }
-        let head = &buffer[..self.len];
+        let from = self.scanned.min(buffer.len()).saturating_sub(3);
+        let end = memmem::find(&buffer[from..], b"\r\n\r\n").map(|at| from + at + 4);
+        match end {
+            Some(end) if end <= bounds::HEAD_BYTES_MAX => {
+                self.read(&buffer[..end])?;
+                Ok(Parsed::Complete)
+            }
+            None if buffer.len() < bounds::HEAD_BYTES_MAX => {
+                self.scanned = buffer.len();
+                Ok(Parsed::Partial)
+            }
+            Some(_) | None => Err(Error::UpstreamMalformed),
+        }
+    }
+
+    /// Takes over the whole `head`.
+    fn read(&mut self, head: &[u8]) -> Result<(), Error> {
+        self.fields.clear();
+        self.len = head.len();
         let mut headers = [const { std::mem::MaybeUninit::uninit() }; bounds::HEAD_FIELDS_MAX];
         let mut response = httparse::Response::new(&mut []);
         let status = httparse::ParserConfig::default()
             .parse_response_with_uninit_headers(&mut response, head, &mut headers)
             .map_err(|_| Error::UpstreamMalformed)?;
-        if status != httparse::Status::Complete(self.len) {
+        if status != httparse::Status::Complete(head.len()) {
             return Err(Error::UpstreamMalformed);
         }
         self.take_status_line(head, &response)?;
         self.fields
             .take(head, response.headers)
-            .and_then(|()| self.nominate(head))
+            .and_then(|()| self.fields.nominate(head))
             .map_err(|_| Error::UpstreamMalformed)?;
         // RFC 9112 §6.1: HTTP/1.0 has no transfer codings.
         if self.version == Version::Http10 && self.fields.declared == Declared::Chunked {
             return Err(Error::UpstreamMalformed);
         }
-        Ok(Parsed::Complete)
-    }
-
-    fn nominate(&mut self, head: &[u8]) -> Result<(), Error> {
-        if self
-            .fields
-            .table
-            .iter()
-            .any(|field| field.id == FieldId::Connection)
-        {
-            self.fields.nominate(head)?;
-        }
         Ok(())
-    }
-
-    /// An origin that drips: what is there must look like the beginning of a response.
-    fn partial(&self, buffer: &[u8]) -> Result<Parsed, Error> {
-        let begins = b"HTTP/1.";
-        let shown = buffer.len().min(begins.len());
-        if buffer[..shown] == begins[..shown] {
-            Ok(Parsed::Partial)
-        } else {
-            Err(Error::UpstreamMalformed)
-        }
     }
 
     fn take_status_line(
@@ -183,3 +181,6 @@ impl ResponseHead {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -336,7 +336,7 @@ fn copy_fields(
         let goes = !dropped.has(field.id)
             && !also_dropped.is_some_and(|name| {
                 (field.name.end - field.name.start) as usize == name.len()
-                    && field.name.of(buffer).eq_ignore_ascii_case(name.as_bytes())
+                    && is_read_as(field.name.of(buffer), name.as_bytes())
             });
         if !goes {
             continue;
@@ -348,6 +348,14 @@ fn copy_fields(
         end = field.line_end as usize;
     }
     out.extend_from_slice(&buffer[start..end]);
+}
+
+/// Whether an origin may take `name` for `meant`, of the same length: case does not matter, and to
+/// CGI-like ones `_` is `-`.
+fn is_read_as(name: &[u8], meant: &[u8]) -> bool {
+    name.iter()
+        .zip(meant)
+        .all(|(byte, meant)| byte.eq_ignore_ascii_case(meant) || *byte == b'_' && *meant == b'-')
 }
 
 fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
@@ -416,3 +424,6 @@ pub const fn reason(status: u16) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests;
