@@ -16,7 +16,7 @@ use axum::{
 use std::{
     future::Future,
     io,
-    net::IpAddr,
+    net::{Ipv4Addr, Ipv6Addr},
     pin::Pin,
     sync::{
         Arc,
@@ -247,18 +247,17 @@ pub(super) async fn own_origin(request: Request, next: Next) -> Response {
 /// `localhost` or an address, with or without a port.
 fn is_known_host(host: &str) -> bool {
     let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    // A colon in brackets belongs to the address; one without them is no host at all.
     let name = match host.rsplit_once(':') {
-        Some((name, port)) if is_port(port) && !(name.contains(':') && !name.ends_with(']')) => {
-            name
-        }
+        Some((name, port)) if is_port(port) => name,
         _ => host,
     };
-    let bare = name
+    let bracketed = name
         .strip_prefix('[')
         .and_then(|name| name.strip_suffix(']'));
-    match bare {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => name.eq_ignore_ascii_case("localhost") || matches!(name.parse(), Ok(IpAddr::V4(_))),
+    match bracketed {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok(),
     }
 }
 
