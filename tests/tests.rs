@@ -1,1 +1,4 @@
 //! The integration tests: one program, one module a subject.
+
+mod control;
+mod support;

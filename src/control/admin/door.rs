@@ -6,7 +6,7 @@
 
 use super::refusal;
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, HttpBody, to_bytes},
     extract::{ConnectInfo, Request, connect_info::Connected},
     http::{HeaderValue, Method, StatusCode, header},
     middleware::Next,
@@ -209,9 +209,12 @@ pub(super) async fn one_request(
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
+    if body.size_hint().lower() > super::BODY_BYTES_MAX as u64 {
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long");
+    }
     let body = match timeout(PATIENCE, to_bytes(body, super::BODY_BYTES_MAX)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(_)) => return refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long"),
+        Ok(Err(_)) => return refusal(StatusCode::BAD_REQUEST, "the body cannot be read"),
         Err(_) => return refusal(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"),
     };
     call.came.store(true, Relaxed);
