@@ -3,3 +3,5 @@
 mod fuzz_corpus;
 mod http;
 mod tidy;
+mod control;
+mod support;
