@@ -193,7 +193,9 @@ impl FieldId {
             _ => &[],
         };
         for (known, id) in candidates {
-            if name.eq_ignore_ascii_case(known.as_bytes()) {
+            // The first letter tells most names apart; the rest is compared only then.
+            let known = known.as_bytes();
+            if (name[0] | 0x20) == known[0] && name.eq_ignore_ascii_case(known) {
                 return *id;
             }
         }
