@@ -7,26 +7,26 @@ mod rules;
 mod text;
 
 /// One file of the tree.
-pub struct File {
+pub(crate) struct File {
     /// From the root of the tree, with `/`.
-    pub path: String,
+    pub(crate) path: String,
     /// All of it.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl File {
     /// Whether the program is made of it, its own tests included.
-    pub fn is_source(&self) -> bool {
+    pub(crate) fn is_source(&self) -> bool {
         self.path.starts_with("src/") && self.is_rust()
     }
 
     /// Whether it is Rust.
-    pub fn is_rust(&self) -> bool {
+    pub(crate) fn is_rust(&self) -> bool {
         self.path.ends_with(".rs")
     }
 
     /// The first name under `src/`: `http` of `src/http/date.rs`, `clock` of `src/clock.rs`.
-    pub fn module(&self) -> &str {
+    pub(crate) fn module(&self) -> &str {
         let inside = self.path.strip_prefix("src/").unwrap_or(&self.path);
         let name = inside.split('/').next().unwrap_or(inside);
         name.strip_suffix(".rs").unwrap_or(name)

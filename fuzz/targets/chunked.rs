@@ -16,7 +16,7 @@ struct Body {
 }
 
 /// Panics where a promise does not hold. The first byte says how the rest is cut.
-pub fn run(input: &[u8]) {
+pub(crate) fn run(input: &[u8]) {
     let Some((cut, body)) = input.split_first() else {
         return;
     };

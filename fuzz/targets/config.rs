@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Panics where a promise does not hold.
-pub fn run(input: &[u8]) {
+pub(crate) fn run(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };

@@ -3,7 +3,7 @@
 use sluice::route::{Peculiarities, normalise};
 
 /// Panics where a promise does not hold.
-pub fn run(input: &[u8]) {
+pub(crate) fn run(input: &[u8]) {
     let mut scratch = Vec::new();
     let Ok(first) = normalise(input, &mut scratch) else {
         return;

@@ -18,7 +18,7 @@ const WAY: Provenance<'static> = Provenance {
 };
 
 /// Panics where a promise does not hold.
-pub fn run(input: &[u8]) {
+pub(crate) fn run(input: &[u8]) {
     for limits in [HeadLimits::default(), small_limits(input)] {
         let mut head = RequestHead::default();
         let whole = head.parse(input, limits);

@@ -9,7 +9,7 @@ use sluice::{
 };
 
 /// Panics where the two do not agree.
-pub fn run(input: &[u8]) {
+pub(crate) fn run(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };

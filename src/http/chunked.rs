@@ -197,7 +197,39 @@ fn expect(byte: u8, expected: u8) -> Result<(), Error> {
     }
 }
 
-/// The lines of a trailer section that may go on (RFC 9110 §6.5.1).
+/// Names without an id of ours that no trailer may have (RFC 9110 §6.5.1, and the list of RFC 7230
+/// §4.1.2): who merges trailers into the head would take them for what was checked there.
+const NEVER_TRAILERS: [&str; 20] = [
+    "age",
+    "cache-control",
+    "content-encoding",
+    "content-location",
+    "content-range",
+    "content-type",
+    "expires",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "location",
+    "max-forwards",
+    "pragma",
+    "range",
+    "retry-after",
+    "set-cookie",
+    "vary",
+    "www-authenticate",
+];
+
+fn is_never_a_trailer(name: &str) -> bool {
+    NOT_IN_TRAILERS.has(FieldId::of(name.as_bytes()))
+        || NEVER_TRAILERS
+            .iter()
+            .any(|never| name.eq_ignore_ascii_case(never))
+}
+
+/// The lines of a trailer section that may go on.
 #[cold]
 fn forwardable(section: &[u8]) -> Result<Vec<u8>, Error> {
     let mut headers = [httparse::EMPTY_HEADER; bounds::TRAILER_FIELDS_MAX];
@@ -207,7 +239,7 @@ fn forwardable(section: &[u8]) -> Result<Vec<u8>, Error> {
     };
     let mut kept = Vec::with_capacity(section.len());
     for field in fields {
-        if !NOT_IN_TRAILERS.has(FieldId::of(field.name.as_bytes())) {
+        if !is_never_a_trailer(field.name) {
             kept.extend_from_slice(field.name.as_bytes());
             kept.extend_from_slice(b": ");
             kept.extend_from_slice(field.value);

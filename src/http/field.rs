@@ -212,9 +212,10 @@ impl FieldId {
         for (to, from) in plain.iter_mut().zip(name) {
             *to = if *from == b'_' { b'-' } else { *from };
         }
-        match Self::of_exact(plain) {
-            Self::Other => Self::Other,
-            _ => Self::Alias,
+        if Self::of_exact(plain) == Self::Other {
+            Self::Other
+        } else {
+            Self::Alias
         }
     }
 }

@@ -205,6 +205,10 @@ impl Fields {
         Ok(())
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "most fields mean something only where heads are written"
+    )]
     fn recognise(&mut self, id: FieldId, value: &[u8]) -> Result<(), Error> {
         let here = Some((self.table.len() - 1) as u16);
         match id {

@@ -251,13 +251,14 @@ impl RequestHead {
     fn take_method(&mut self, head: &[u8], token: &str) -> Result<(), Error> {
         self.method_token = Span::of_part(head, token.as_bytes());
         self.method = Method::from_token(token.as_bytes());
-        match self.method {
-            // A gateway opens no tunnels to where a client says, and TRACE would read back to a
-            // script the cookies that it may not see.
-            Method::Connect | Method::Trace => Err(Error::MethodRefused),
-            _ if token.len() > bounds::METHOD_BYTES_MAX => Err(Error::MethodRefused),
-            _ => Ok(()),
+        // A gateway opens no tunnels to where a client says, and TRACE would read back to a script
+        // the cookies that it may not see.
+        if matches!(self.method, Method::Connect | Method::Trace)
+            || token.len() > bounds::METHOD_BYTES_MAX
+        {
+            return Err(Error::MethodRefused);
         }
+        Ok(())
     }
 
     /// The target in one of its forms (RFC 9112 §3.2), and the host that goes with it.
@@ -274,9 +275,8 @@ impl RequestHead {
         if self.fields.host.is_some() {
             check_authority(self.host.of(head))?;
         }
-        let path_start = if target.starts_with('/') {
-            start
-        } else if target == "*" && self.method == Method::Options {
+        let asterisk = target == "*" && self.method == Method::Options;
+        let path_start = if target.starts_with('/') || asterisk {
             start
         } else {
             self.take_absolute(head, start, target)?

@@ -134,7 +134,7 @@ fn write_x_forwarded(out: &mut Vec<u8>, head: &RequestHead, buffer: &[u8], way: 
     };
     let proto = given(FieldId::XForwardedProto).unwrap_or(way.scheme.as_bytes());
     line(out, b"x-forwarded-proto", proto);
-    let host = given(FieldId::XForwardedHost).unwrap_or(head.host.of(buffer));
+    let host = given(FieldId::XForwardedHost).unwrap_or_else(|| head.host.of(buffer));
     if !host.is_empty() {
         line(out, b"x-forwarded-host", host);
     }

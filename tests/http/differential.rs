@@ -83,8 +83,11 @@ const STRICTER: &[(Error, &str)] = &[
     (Error::PathEncoding, "RFC 3986 §2.1: two digits after `%`"),
 ];
 
+/// Whether an input is of a kind, and the reason that goes with the kind.
+type Row = (fn(&[u8]) -> bool, &'static str);
+
 /// What we take and hyper refuses, or both read differently, and why that is right.
-const OTHERWISE: &[(fn(&[u8]) -> bool, &str)] = &[
+const OTHERWISE: &[Row] = &[
     (
         has_excluded_byte_in_a_target,
         "bytes that RFC 3986 leaves out of URIs and clients send all the same: passed on untouched",

@@ -3,14 +3,19 @@
 use std::{fs, path::Path};
 
 /// The files of `fuzz/corpus/<name>`, in the order of their names.
-pub fn corpus(name: &str) -> Vec<Vec<u8>> {
+pub(crate) fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
         .join(name);
     let entries = fs::read_dir(folder).expect("every target has a corpus");
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.expect("a readable folder").path())
+        .collect();
     paths.sort();
-    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+    paths
+        .iter()
+        .map(|path| fs::read(path).expect("a readable file"))
+        .collect()
 }
 
 /// What mutations put in: what parsers are known to differ on.
@@ -54,11 +59,11 @@ const PIECES: &[&[u8]] = &[
 ];
 
 /// A generator of numbers, so that every run is the same run: xorshift64*.
-pub struct Numbers(u64);
+pub(crate) struct Numbers(u64);
 
 impl Numbers {
     /// The numbers that belong to `seed`: FNV-1a of it is where they begin.
-    pub fn new(seed: &[u8]) -> Self {
+    pub(crate) fn new(seed: &[u8]) -> Self {
         let hash = seed.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
         });
@@ -66,7 +71,7 @@ impl Numbers {
     }
 
     /// A number under `end`, which is not zero.
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -75,7 +80,7 @@ impl Numbers {
 }
 
 /// `message` with one to three changes.
-pub fn mutated(message: &[u8], numbers: &mut Numbers) -> Vec<u8> {
+pub(crate) fn mutated(message: &[u8], numbers: &mut Numbers) -> Vec<u8> {
     let mut message = message.to_vec();
     for _ in 0..=numbers.below(3) {
         let at = numbers.below(message.len() + 1);

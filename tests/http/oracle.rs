@@ -18,11 +18,11 @@ use std::{
 
 /// A message as somebody understood it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// `GET /path?query`, or a status.
-    pub start: String,
+    pub(crate) start: String,
     /// The body's bytes; `None` where it broke off or was malformed.
-    pub body: Option<Vec<u8>>,
+    pub(crate) body: Option<Vec<u8>>,
 }
 
 /// A connection whose other side says `input`: at once and then no more, or, where it waits, once
@@ -87,7 +87,7 @@ fn finish<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 /// The requests that hyper's server takes from `input`.
-pub fn requests(input: &[u8]) -> Vec<Seen> {
+pub(crate) fn requests(input: &[u8]) -> Vec<Seen> {
     let seen = Rc::new(RefCell::new(Vec::new()));
     let service = service_fn(|request: Request<Incoming>| {
         let seen = Rc::clone(&seen);
@@ -125,7 +125,7 @@ pub fn requests(input: &[u8]) -> Vec<Seen> {
 
 /// The final response that hyper's client takes from `input`, asked by `method`; `None` where it
 /// refuses.
-pub fn response(method: &str, input: &[u8]) -> Option<Seen> {
+pub(crate) fn response(method: &str, input: &[u8]) -> Option<Seen> {
     let wire = Wire {
         input: input.to_vec(),
         read: 0,

@@ -3,7 +3,7 @@
 use super::File;
 
 /// `text` with comments and the contents of literals blanked out; lines stay where they are.
-pub fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -34,7 +34,7 @@ fn skipped(rest: &str, before: Option<char>) -> usize {
         return quoted(rest);
     }
     let in_a_name = before.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    if rest.starts_with('r') && !in_a_name || rest.starts_with("br") && !in_a_name {
+    if !in_a_name && (rest.starts_with('r') || rest.starts_with("br")) {
         return raw(rest);
     }
     if rest.starts_with('\'') {
@@ -80,7 +80,7 @@ fn character(rest: &str) -> usize {
 }
 
 /// The code of `file` without its tests, which stand at its end or in files of their own.
-pub fn live_code(file: &File) -> String {
+pub(crate) fn live_code(file: &File) -> String {
     if file.path.ends_with("/tests.rs") || file.path.contains("/tests/") {
         return String::new();
     }
@@ -92,7 +92,7 @@ pub fn live_code(file: &File) -> String {
 }
 
 /// The string literals of `text`, without their quotes. Raw ones are passed over.
-pub fn literals(text: &str) -> Vec<&str> {
+pub(crate) fn literals(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < text.len() {

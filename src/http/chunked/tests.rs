@@ -200,6 +200,12 @@ fn trailers_that_would_change_the_message_are_dropped() {
         "X-Request-Id",
         "Date",
         "transfer_encoding",
+        "Content-Type",
+        "content-encoding",
+        "Set-Cookie",
+        "Range",
+        "If-Match",
+        "Cache-Control",
     ] {
         check(
             &format!("0\r\na: 1\r\n{name}: x\r\nb: 2\r\n\r\n"),
@@ -271,7 +277,7 @@ fn decode_in(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
     fn a_body_is_the_same_however_it_is_cut(

@@ -61,7 +61,7 @@ fn names<'b>(fields: &Fields, buffer: &'b [u8], id: FieldId) -> Vec<&'b [u8]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
     fn a_request_goes_on_with_its_framing_and_without_this_connections_fields(
