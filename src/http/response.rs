@@ -4,12 +4,11 @@
 //! responses. Every refusal becomes 502, so only one error is told apart: too large.
 
 use super::{
-    fields::{Declared, Fields, Span},
+    fields::{Declared, Fields, Span, find_end},
     method::Method,
     request::{Parsed, Version},
 };
 use crate::{bounds, error::Error};
-use memchr::memmem;
 
 /// The head of one response, as offsets into the buffer it was parsed from.
 #[derive(Debug)]
@@ -113,7 +112,7 @@ impl ResponseHead {
             return Err(Error::UpstreamMalformed);
         }
         let from = self.scanned.min(buffer.len()).saturating_sub(3);
-        let end = memmem::find(&buffer[from..], b"\r\n\r\n").map(|at| from + at + 4);
+        let end = find_end(&buffer[from..]).map(|end| from + end);
         match end {
             Some(end) if end <= bounds::HEAD_BYTES_MAX => {
                 self.read(&buffer[..end])?;
