@@ -1,7 +1,8 @@
 //! The integration tests: one program, one module a subject.
 
+mod control;
 mod fuzz_corpus;
 mod http;
-mod tidy;
-mod control;
+mod proxy;
 mod support;
+mod tidy;

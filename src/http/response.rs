@@ -119,6 +119,12 @@ impl ResponseHead {
                 Ok(Parsed::Complete)
             }
             None if buffer.len() < bounds::HEAD_BYTES_MAX => {
+                // A head in bare LFs would never end: better told now than when time is up.
+                let seen = self.scanned.min(buffer.len());
+                let bare = |at: usize| seen + at == 0 || buffer[seen + at - 1] != b'\r';
+                if memchr::memchr_iter(b'\n', &buffer[seen..]).any(bare) {
+                    return Err(Error::UpstreamMalformed);
+                }
                 self.scanned = buffer.len();
                 Ok(Parsed::Partial)
             }

@@ -200,14 +200,21 @@ impl Deadline {
 
     /// Lets go of what only an awake connection needs.
     pub fn sleep(&self) {
-        if let Some(canceller) = self.table.cancellers.borrow_mut().get_mut(self.slot as usize) {
+        if let Some(canceller) = self
+            .table
+            .cancellers
+            .borrow_mut()
+            .get_mut(self.slot as usize)
+        {
             *canceller = None;
         }
     }
 
     fn set(&self, duration: Duration, action: Action, idle: bool) {
         let now = self.table.now.get();
-        let at = now.saturating_add(Deadlines::ticks(duration)).min(NEVER - 1);
+        let at = now
+            .saturating_add(Deadlines::ticks(duration))
+            .min(NEVER - 1);
         self.with_slot(|slot| {
             slot.at = at;
             slot.action = action;

@@ -10,7 +10,7 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A connection to the gateway.
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     /// What has come and was not looked at.
     bytes: Vec<u8>,
@@ -18,20 +18,20 @@ pub struct Client {
 
 /// A response, taken apart as far as tests need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
+pub(crate) struct Response {
     /// The status code.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The head, its last empty line included, in lower case but for values.
-    pub head: String,
+    pub(crate) head: String,
     /// The body, without chunk framing.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// The trailer section of a chunked body.
-    pub trailers: String,
+    pub(crate) trailers: String,
 }
 
 impl Response {
     /// The value of the first field named `name` (in lower case).
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.head
             .lines()
             .filter_map(|line| line.split_once(':'))
@@ -40,14 +40,14 @@ impl Response {
     }
 
     /// The body as text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
 impl Client {
     /// Connects.
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the gateway listens");
         stream.set_nodelay(true).expect("a TCP socket");
         stream
@@ -60,13 +60,13 @@ impl Client {
     }
 
     /// Sends bytes. An error means that the gateway closed, which reading will tell.
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let _ = self.stream.write_all(bytes.as_ref());
         self
     }
 
     /// Says that nothing more comes.
-    pub fn finish(&mut self) -> &mut Self {
+    pub(crate) fn finish(&mut self) -> &mut Self {
         let _ = self.stream.shutdown(Shutdown::Write);
         self
     }
@@ -94,7 +94,7 @@ impl Client {
     }
 
     /// Reads up to and with `end`.
-    pub fn read_until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn read_until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         loop {
             let found = self.bytes.windows(end.len()).position(|part| part == end);
             if let Some(at) = found {
@@ -108,13 +108,13 @@ impl Client {
     }
 
     /// Reads one response head.
-    pub fn head(&mut self) -> Option<String> {
+    pub(crate) fn head(&mut self) -> Option<String> {
         let head = self.read_until(b"\r\n\r\n")?;
         Some(String::from_utf8(head).expect("a head in ASCII"))
     }
 
     /// Reads one response to a request that was no HEAD. `None`: the connection ended before it.
-    pub fn response(&mut self) -> Option<Response> {
+    pub(crate) fn response(&mut self) -> Option<Response> {
         let head = self.head()?;
         let status = head[9..12].parse().expect("a status line");
         let mut response = Response {
@@ -168,7 +168,7 @@ impl Client {
     }
 
     /// Whether the gateway ends the connection without another byte.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         self.bytes.is_empty() && self.read_some() == 0
     }
 }

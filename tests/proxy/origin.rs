@@ -14,7 +14,7 @@ use std::{
 
 /// What an origin does with a connection after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
+pub(crate) enum After {
     /// Waits for another request.
     Keep,
     /// Closes it.
@@ -22,23 +22,23 @@ pub enum After {
 }
 
 /// A request as the origin saw it, and the connection that it came on.
-pub struct Asked<'s> {
+pub(crate) struct Asked<'s> {
     /// The head, its last empty line included.
-    pub head: String,
+    pub(crate) head: String,
     /// What came with the head.
-    pub rest: Vec<u8>,
+    pub(crate) rest: Vec<u8>,
     /// The connection.
-    pub stream: &'s mut TcpStream,
+    pub(crate) stream: &'s mut TcpStream,
 }
 
 impl Asked<'_> {
     /// Writes `bytes`; an error means that the gateway left, which the test sees by itself.
-    pub fn say(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn say(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref());
     }
 
     /// Reads until `count` bytes of the body are there.
-    pub fn body(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn body(&mut self, count: usize) -> Vec<u8> {
         let mut buffer = [0; 16 * 1024];
         while self.rest.len() < count {
             match self.stream.read(&mut buffer) {
@@ -52,7 +52,7 @@ impl Asked<'_> {
     }
 
     /// Reads until what came ends with `end`.
-    pub fn body_until(&mut self, end: &[u8]) -> Vec<u8> {
+    pub(crate) fn body_until(&mut self, end: &[u8]) -> Vec<u8> {
         let mut buffer = [0; 16 * 1024];
         while !self.rest.ends_with(end) {
             match self.stream.read(&mut buffer) {
@@ -65,16 +65,16 @@ impl Asked<'_> {
 }
 
 /// A running origin. It ends with the test's process.
-pub struct Origin {
+pub(crate) struct Origin {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
     heads: Mutex<mpsc::Receiver<String>>,
 }
 
 impl Origin {
     /// Starts an origin that answers each request by `answer`.
-    pub fn start(answer: impl Fn(&mut Asked<'_>) -> After + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&mut Asked<'_>) -> After + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let connections = Arc::new(AtomicUsize::new(0));
@@ -95,7 +95,7 @@ impl Origin {
     }
 
     /// An origin that answers everything with `response` and keeps the connection.
-    pub fn saying(response: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn saying(response: impl Into<Vec<u8>>) -> Self {
         let response = response.into();
         Self::start(move |asked| {
             asked.say(&response);
@@ -104,12 +104,12 @@ impl Origin {
     }
 
     /// How many connections were made to it.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
     /// The head of the next request that it saw.
-    pub fn next_head(&self) -> String {
+    pub(crate) fn next_head(&self) -> String {
         let heads = self.heads.lock().expect("no test panics with it");
         heads
             .recv_timeout(Duration::from_secs(10))
@@ -117,7 +117,7 @@ impl Origin {
     }
 
     /// Whether it was asked anything that has not been looked at.
-    pub fn was_asked(&self) -> bool {
+    pub(crate) fn was_asked(&self) -> bool {
         let heads = self.heads.lock().expect("no test panics with it");
         heads.try_recv().is_ok()
     }
