@@ -1,7 +1,8 @@
 //! Names of endpoints to addresses, looked up again as their times to live run out.
 //!
 //! A failed look-up keeps the last good answer. The gateway's loop waits for [`Names::changed`] and
-//! publishes; nothing here touches a snapshot. `/etc/hosts` goes before the servers, as everywhere.
+//! publishes; nothing here touches a snapshot. The system's settings hold (servers, search domains,
+//! the hosts file before them), as they were when the first name was met.
 
 use super::compile::Addresses;
 use crate::model::{Checked, checked::EndpointAddress};
@@ -216,12 +217,7 @@ async fn refresh(resolver: TokioResolver, known: Arc<Known>, name: String, pace:
 /// The addresses of `name`, sorted (servers turn them at each answer, which is no change), and how
 /// long they hold. `None` if there is no answer or an empty one.
 async fn look_up(resolver: &TokioResolver, name: &str) -> Option<(Vec<IpAddr>, Duration)> {
-    // A name with a dot in it is meant whole: search domains would be asked in vain.
-    let whole = match name.contains('.') {
-        true => format!("{name}."),
-        false => name.to_owned(),
-    };
-    let answer = match timeout(LOOK_UP_MAX, resolver.lookup_ip(whole)).await {
+    let answer = match timeout(LOOK_UP_MAX, resolver.lookup_ip(name)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
             tracing::debug!(name, %error, "a look-up failed");
@@ -279,5 +275,56 @@ impl Known {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model;
+    use std::path::Path;
+
+    fn checked(upstreams: &str) -> Checked {
+        let text = format!(
+            "listeners: [{{ address: '127.0.0.1:0' }}]\nupstreams:\n{upstreams}apis: {{ a: {{ stages: \
+             {{ s: {{}} }}, routes: {{ GET /: {{ integration: {{ type: mock }} }} }} }} }}\n"
+        );
+        model::read("a.yaml", &text, Path::new("/")).unwrap_or_else(|wrong| panic!("{wrong}"))
+    }
+
+    #[test]
+    fn a_name_is_looked_up_as_often_as_any_upstream_asks() {
+        let checked = checked(
+            "  a: { endpoints: ['x.test:1', '127.0.0.1:1'], resolve: { ttl_min: 2s, ttl_max: 60s } }
+  b: { endpoints: ['X.test:2', 'y.test:1'], resolve: { ttl_min: 5s, ttl_max: 9s } }\n",
+        );
+        let pace = |min, max| Pace {
+            min: Duration::from_secs(min),
+            max: Duration::from_secs(max),
+        };
+        let expected = [("x.test", pace(2, 9)), ("y.test", pace(5, 9))];
+        let expected = expected.map(|(name, pace)| (name.to_owned(), pace));
+        assert_eq!(paces(&checked), expected.into());
+    }
+
+    #[test]
+    fn an_answer_that_is_the_same_is_no_change_and_a_name_that_went_is_forgotten() {
+        let known = Known::default();
+        let one: Vec<IpAddr> = vec![[10, 0, 0, 1].into()];
+        let ttl = Duration::from_secs(7);
+        assert!(known.learn("a", one.clone(), ttl));
+        assert!(!known.learn("a", one.clone(), ttl));
+        assert!(known.learn("b", one.clone(), ttl));
+        assert!(known.learn("a", [one.clone(), vec![[10, 0, 0, 2].into()]].concat(), ttl));
+        assert_eq!(known.ttl("a"), Some(ttl));
+        known.expire("a");
+        assert_eq!(known.ttl("a"), None);
+        assert_eq!(
+            known.addresses()["a"].len(),
+            2,
+            "the last good answer stays"
+        );
+        known.forget(|name| name == "a");
+        assert_eq!(*known.addresses(), [("b".to_owned(), one)].into());
     }
 }
