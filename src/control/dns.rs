@@ -1,7 +1,8 @@
 //! Names of endpoints to addresses, looked up again as their times to live run out.
 //!
 //! A failed look-up keeps the last good answer. The gateway's loop waits for [`Names::changed`] and
-//! publishes; nothing here touches a snapshot. `/etc/hosts` goes before the servers, as everywhere.
+//! publishes; nothing here touches a snapshot. The system's settings hold (servers, search domains,
+//! the hosts file before them), as they were when the first name was met.
 
 use super::compile::Addresses;
 use crate::model::{Checked, checked::EndpointAddress};
@@ -216,12 +217,7 @@ async fn refresh(resolver: TokioResolver, known: Arc<Known>, name: String, pace:
 /// The addresses of `name`, sorted (servers turn them at each answer, which is no change), and how
 /// long they hold. `None` if there is no answer or an empty one.
 async fn look_up(resolver: &TokioResolver, name: &str) -> Option<(Vec<IpAddr>, Duration)> {
-    // A name with a dot in it is meant whole: search domains would be asked in vain.
-    let whole = match name.contains('.') {
-        true => format!("{name}."),
-        false => name.to_owned(),
-    };
-    let answer = match timeout(LOOK_UP_MAX, resolver.lookup_ip(whole)).await {
+    let answer = match timeout(LOOK_UP_MAX, resolver.lookup_ip(name)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
             tracing::debug!(name, %error, "a look-up failed");
@@ -279,5 +275,129 @@ impl Known {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model;
+    use hickory_resolver::config::{ConnectionConfig, NameServerConfig};
+    use std::path::Path;
+
+    fn checked(upstreams: &str) -> Checked {
+        let text = format!(
+            "listeners: [{{ address: '127.0.0.1:0' }}]\nupstreams:\n{upstreams}apis: {{ a: {{ stages: \
+             {{ s: {{}} }}, routes: {{ GET /: {{ integration: {{ type: mock }} }} }} }} }}\n"
+        );
+        model::read("a.yaml", &text, Path::new("/")).unwrap_or_else(|wrong| panic!("{wrong}"))
+    }
+
+    #[test]
+    fn a_name_is_looked_up_as_often_as_any_upstream_asks() {
+        let checked = checked(
+            "  a: { endpoints: ['x.test:1', '127.0.0.1:1'], resolve: { ttl_min: 2s, ttl_max: 60s } }
+  b: { endpoints: ['X.test:2', 'y.test:1'], resolve: { ttl_min: 5s, ttl_max: 9s } }\n",
+        );
+        let pace = |min, max| Pace {
+            min: Duration::from_secs(min),
+            max: Duration::from_secs(max),
+        };
+        let expected = [("x.test", pace(2, 9)), ("y.test", pace(5, 9))];
+        let expected = expected.map(|(name, pace)| (name.to_owned(), pace));
+        assert_eq!(paces(&checked), expected.into());
+    }
+
+    /// A name server that knows one name: A records of what stands in the vector; a failure where
+    /// it is empty.
+    fn server(known: Arc<Mutex<Vec<[u8; 4]>>>) -> std::net::SocketAddr {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut query = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut query) {
+                let end = 12 + query[12..].iter().position(|&byte| byte == 0).unwrap() + 5;
+                let asks_for_a = query[end - 4..end - 2] == [0, 1];
+                let addresses = known.lock().unwrap().clone();
+                let failed = u8::from(addresses.is_empty()) * 2;
+                let told = if asks_for_a { addresses } else { Vec::new() };
+                assert!(length >= end);
+                let mut answer = query[..2].to_vec();
+                answer.extend([0x81, 0x80 | failed, 0, 1, 0, told.len() as u8, 0, 0, 0, 0]);
+                answer.extend(&query[12..end]);
+                for address in told {
+                    answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
+                    answer.extend(address);
+                }
+                socket.send_to(&answer, from).unwrap();
+            }
+        });
+        address
+    }
+
+    fn resolver_of(server: std::net::SocketAddr) -> TokioResolver {
+        let mut connection = ConnectionConfig::udp();
+        connection.port = server.port();
+        let server = NameServerConfig::new(server.ip(), true, vec![connection]);
+        let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+        let provider = TokioRuntimeProvider::default();
+        let mut builder = TokioResolver::builder_with_config(config, provider);
+        builder.options_mut().cache_size = 0;
+        builder.build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn new_addresses_are_told_and_a_failure_keeps_the_last_good_ones() {
+        let served = Arc::new(Mutex::new(vec![[10, 0, 0, 2], [10, 0, 0, 1]]));
+        let resolver = resolver_of(server(Arc::clone(&served)));
+        let checked = checked("  a: { endpoints: ['x.test:1'] }\n");
+        let mut names = Names {
+            resolver: Some(resolver.clone()),
+            known: Arc::default(),
+            refreshing: HashMap::new(),
+        };
+        let wait = Duration::from_secs(20);
+        let ips = |list: &[[u8; 4]]| list.iter().copied().map(IpAddr::from).collect::<Vec<_>>();
+        let found = names.look_up_new(&checked).await;
+        assert_eq!(found["x.test"], ips(&[[10, 0, 0, 1], [10, 0, 0, 2]]));
+        let pace = Pace {
+            min: Duration::from_millis(5),
+            max: Duration::from_millis(5),
+        };
+        let known = Arc::clone(&names.known);
+        tokio::spawn(refresh(resolver, known, "x.test".to_owned(), pace));
+        *served.lock().unwrap() = vec![[10, 0, 0, 1], [10, 0, 0, 3]];
+        timeout(wait, names.changed()).await.unwrap();
+        let expected = ips(&[[10, 0, 0, 1], [10, 0, 0, 3]]);
+        assert_eq!(names.addresses()["x.test"], expected);
+        served.lock().unwrap().clear();
+        let failed = async {
+            while names.known.ttl("x.test").is_some() {
+                sleep(pace.min).await;
+            }
+        };
+        timeout(wait, failed).await.unwrap();
+        assert_eq!(names.addresses()["x.test"], expected);
+    }
+
+    #[test]
+    fn an_answer_that_is_the_same_is_no_change_and_a_name_that_went_is_forgotten() {
+        let known = Known::default();
+        let one: Vec<IpAddr> = vec![[10, 0, 0, 1].into()];
+        let ttl = Duration::from_secs(7);
+        assert!(known.learn("a", one.clone(), ttl));
+        assert!(!known.learn("a", one.clone(), ttl));
+        assert!(known.learn("b", one.clone(), ttl));
+        assert!(known.learn("a", [one.clone(), vec![[10, 0, 0, 2].into()]].concat(), ttl));
+        assert_eq!(known.ttl("a"), Some(ttl));
+        known.expire("a");
+        assert_eq!(known.ttl("a"), None);
+        assert_eq!(
+            known.addresses()["a"].len(),
+            2,
+            "the last good answer stays"
+        );
+        known.forget(|name| name == "a");
+        assert_eq!(*known.addresses(), [("b".to_owned(), one)].into());
     }
 }

@@ -194,6 +194,14 @@ impl Probing {
         }
     }
 
+    /// The Host of an endpoint without a name: a socket's path is none.
+    fn own_host(&self) -> &str {
+        match &self.address {
+            Address::Ip(_) => &self.authority,
+            Address::Unix(_) => "localhost",
+        }
+    }
+
     async fn ask(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<bool> {
         let (path, host, statuses) = match &self.check.probe {
             Probe::Tcp => return Ok(true),
@@ -201,7 +209,11 @@ impl Probing {
                 path,
                 host,
                 statuses,
-            } => (path, host.as_ref().unwrap_or(&self.authority), statuses),
+            } => (
+                path,
+                host.as_deref().unwrap_or_else(|| self.own_host()),
+                statuses,
+            ),
         };
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: sluice-health-check\r\n\

@@ -23,6 +23,8 @@ pub(super) fn begin(log: Log) -> LogLevel {
     let (level, handle) = reload::Layer::new(filter(log.level));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
+        // It would say so on standard error, and panic where that is what cannot be written.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(level);
     // An error means that somebody else (a test) has begun one.

@@ -58,3 +58,50 @@ fn reap(inbox: &mpsc::Receiver<Arc<Snapshot>>, metrics: &Registry) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock,
+        control::compile::{Addresses, Kept, compile},
+        guard, model,
+        upstream::States,
+    };
+    use std::path::Path;
+
+    fn snapshot(metrics: &Registry) -> Arc<Snapshot> {
+        let text = "listeners: [{ address: '127.0.0.1:0' }]\napis: { a: { stages: { s: {} }, \
+                    routes: { GET /: { integration: { type: mock } } } } }\n";
+        let checked = model::read("a.yaml", text, Path::new("/")).unwrap();
+        let (mut buckets, mut states) = (guard::Buckets::default(), States::default());
+        let mut kept = Kept {
+            buckets: &mut buckets.draft(),
+            metrics,
+            states: &mut states,
+            now: clock::now(),
+        };
+        Arc::new(compile(&checked, &Addresses::new(), 1, &mut kept).unwrap())
+    }
+
+    #[test]
+    fn a_snapshot_is_freed_by_the_thread_once_it_is_the_last_holder() {
+        let metrics = Arc::new(Registry::new(1));
+        let snapshot = snapshot(&metrics);
+        let watched = Arc::downgrade(&snapshot);
+        let (sender, inbox) = mpsc::channel();
+        let thread = thread::spawn(move || reap(&inbox, &metrics));
+        // As a worker does: it sends a share while it still has its own.
+        sender.send(Arc::clone(&snapshot)).unwrap();
+        sender.send(Arc::clone(&snapshot)).unwrap();
+        assert!(watched.upgrade().is_some());
+        drop(snapshot);
+        let freed = (0..1_000).any(|_| {
+            thread::park_timeout(Duration::from_millis(10));
+            watched.strong_count() == 0
+        });
+        assert!(freed);
+        drop(sender);
+        thread.join().unwrap();
+    }
+}

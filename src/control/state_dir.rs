@@ -30,26 +30,19 @@ impl StateDir {
     ///
     /// # Errors
     /// Another process serves from it, or it cannot be used.
+    #[allow(clippy::wildcard_enum_match_arm)] // The standard library's kinds grow.
     pub(super) fn claim(path: &Path) -> Result<(Self, UnixListener), Failure> {
         let unusable = |error| Failure::StateDir {
             state_dir: path.to_owned(),
             error,
         };
         fs::create_dir_all(path).map_err(unusable)?;
-        let socket = path.join(SOCKET);
-        match UnixStream::connect(&socket) {
-            Ok(_) => {
-                return Err(Failure::AlreadyRunning {
-                    state_dir: path.to_owned(),
-                });
-            }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                fs::remove_file(&socket).map_err(unusable)?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(unusable(error)),
-        }
-        let listener = bind_private(&socket).map_err(unusable)?;
+        let listener = listen(&path.join(SOCKET)).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => Failure::AlreadyRunning {
+                state_dir: path.to_owned(),
+            },
+            _ => unusable(error),
+        })?;
         let this = Self {
             path: path.to_owned(),
         };
@@ -59,9 +52,21 @@ impl StateDir {
     }
 }
 
-/// Binds under another name, closes the socket to others, and only then gives it its name: at no
-/// time does it stand open.
-fn bind_private(socket: &Path) -> io::Result<UnixListener> {
+/// Listens on `socket`, which only this user may use. A file that nobody answers on is a leftover
+/// and is replaced.
+///
+/// It is bound under another name, closed to others, and only then given its own: at no time does
+/// it stand open.
+///
+/// # Errors
+/// `AddrInUse` if somebody answers on it.
+pub(super) fn listen(socket: &Path) -> io::Result<UnixListener> {
+    match UnixStream::connect(socket) {
+        Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(socket)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
     let unnamed = socket.with_extension(format!("{}", std::process::id()));
     let listener = UnixListener::bind(&unnamed)?;
     let named = fs::set_permissions(&unnamed, Permissions::from_mode(0o600))

@@ -47,6 +47,8 @@ pub struct EndpointLine<'a> {
     pub address: &'a str,
     /// The health checks' word; true where there are none.
     pub healthy: bool,
+    /// How often health checks found it ill.
+    pub falls: u64,
     /// Whether it is ejected now for what it did to requests.
     pub ejected: bool,
     /// Connections to it, all workers together.
@@ -130,6 +132,7 @@ type EndpointRow = (
 #[rustfmt::skip]
 const ENDPOINT_ROWS: &[EndpointRow] = &[
     ("sluice_upstream_healthy", GAUGE, "1 if health checks pass or there are none.", |e| u64::from(e.healthy)),
+    ("sluice_upstream_falls_total", COUNTER, "Times that health checks found the endpoint ill.", |e| e.falls),
     ("sluice_upstream_ejected", GAUGE, "1 while the endpoint is ejected.", |e| u64::from(e.ejected)),
     ("sluice_upstream_connections_open", GAUGE, "Connections to the endpoint.", |e| e.open_connections),
     ("sluice_upstream_failures_total", COUNTER, "Attempts at the endpoint that failed.", |e| e.failures),

@@ -72,6 +72,8 @@ struct StandingLine {
     /// Since when it is healthy, in ns; 0: as long as the upstream is known. Changed by the
     /// control plane only.
     healthy_since: AtomicU64,
+    /// How often active checks called it unhealthy, for metrics. Changed by the control plane only.
+    falls: AtomicU64,
     /// Failures since the last success, not counting those while ejected.
     failures_in_row: AtomicU32,
     /// Ejections of which each followed on the one before; 1 after a first one.
@@ -99,6 +101,7 @@ impl EndpointState {
                 unhealthy: AtomicBool::new(false),
                 ejected_until: AtomicU64::new(0),
                 healthy_since: AtomicU64::new(since.as_ns()),
+                falls: AtomicU64::new(0),
                 failures_in_row: AtomicU32::new(0),
                 ejections_in_row: AtomicU32::new(0),
             },
@@ -127,7 +130,13 @@ impl EndpointState {
 
     /// Active checks found it ill. For the control plane, on [`super::Change::Fell`].
     pub fn fall(&self) {
+        self.standing.falls.fetch_add(1, Relaxed);
         self.standing.unhealthy.store(true, Release);
+    }
+
+    /// How often active checks found it ill.
+    pub fn falls(&self) -> u64 {
+        self.standing.falls.load(Relaxed)
     }
 
     /// Whether it is set aside for its failures.

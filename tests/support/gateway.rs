@@ -90,6 +90,12 @@ impl Gateway {
         Ok((response.status, serde_json::from_str(&response.body)?))
     }
 
+    /// The status that the admin API answers.
+    pub(crate) fn status(&self, method: &str, path: &str) -> u16 {
+        let mut client = Client::connect_unix(&self.folder.join("state/sluice.sock")).unwrap();
+        client.ask(method, path).unwrap().status
+    }
+
     /// A text of the admin API.
     pub(crate) fn text(&self, path: &str) -> String {
         let mut client = Client::connect_unix(&self.folder.join("state/sluice.sock")).unwrap();

@@ -11,6 +11,7 @@ mod process;
 use super::{
     failure::Failure,
     listeners::{BindError, is_free, listen_address},
+    state_dir::listen,
     status::{Live, Shared},
 };
 use crate::{model::checked::Address, net::ListenAddress};
@@ -125,7 +126,7 @@ fn bind(address: &Address) -> io::Result<Configured> {
             listener.set_nonblocking(true)?;
             TcpListener::from_std(listener).map(Configured::Tcp)
         }
-        Address::Unix(path) => UnixListener::bind(path).map(Configured::Unix),
+        Address::Unix(path) => UnixListener::from_std(listen(path)?).map(Configured::Unix),
     }
 }
 

@@ -1,3 +1,5 @@
+//! Configurations compiled by way of the real reader: what comes of each setting, and each mistake.
+
 use super::*;
 use crate::{
     model,

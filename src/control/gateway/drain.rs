@@ -41,6 +41,9 @@ impl Gateway {
         for open in self.listeners.open() {
             listeners::remove_file(&open.local);
         }
+        if let Some(admin) = &self.begun.admin {
+            listeners::remove_file(&listeners::listen_address(admin));
+        }
         self.shared.log().flush(END_WAIT);
     }
 

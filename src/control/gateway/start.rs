@@ -62,21 +62,7 @@ pub(super) async fn start(
         reaper: reaper.clone(),
     })
     .map_err(Failure::Workers)?;
-    let status = Status {
-        phase: Phase::Starting,
-        live: Live {
-            generation: FIRST,
-            workers_live: 0,
-            workers,
-            took_ms: 0,
-            needs_restart: Vec::new(),
-        },
-        live_since_wall: clock::wall(),
-        config: options.config.display().to_string(),
-        listeners: Vec::new(),
-        admin: admin.local().map(|local| local.to_string()),
-        driver: fleet.driver(),
-    };
+    let status = first_status(&options, &admin, workers, fleet.driver());
     let shared = Arc::new(Shared::new(published, cells, metrics, log, status));
     let orders = admin.serve(&shared);
     let mut gateway = Gateway {
@@ -97,10 +83,35 @@ pub(super) async fn start(
     gateway
         .probes
         .follow(&gateway.shared.published.load().upstreams);
+    let (count, driver) = (gateway.shared.cells.len(), gateway.fleet.driver());
+    tracing::info!("workers: {count}, waiting by {driver}");
     gateway.listen(change).await;
     gateway.say_live(begun, FIRST, Vec::new()).await;
     gateway.shared.tell(|status| status.phase = Phase::Serving);
     Ok(gateway)
+}
+
+fn first_status(
+    options: &Options,
+    admin: &admin::Listeners,
+    workers: usize,
+    driver: &'static str,
+) -> Status {
+    Status {
+        phase: Phase::Starting,
+        live: Live {
+            generation: FIRST,
+            workers_live: 0,
+            workers,
+            took_ms: 0,
+            needs_restart: Vec::new(),
+        },
+        live_since_wall: clock::wall(),
+        config: options.config.display().to_string(),
+        listeners: Vec::new(),
+        admin: admin.local().map(|local| local.to_string()),
+        driver,
+    }
 }
 
 /// How many workers there are: the command line decides, then the file, then the machine.

@@ -150,6 +150,7 @@ fn page() -> String {
             upstream: "users",
             address: "[::1]:9001",
             healthy: true,
+            falls: 0,
             ejected: false,
             open_connections: 5,
             failures: 1,
