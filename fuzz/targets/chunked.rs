@@ -41,14 +41,16 @@ pub(crate) fn run(input: &[u8]) {
 fn decode(body: &[u8], step: usize) -> Result<Body, Error> {
     let mut decoder = ChunkedDecoder::default();
     let mut data = Vec::new();
+    let mut window = Vec::new();
     let mut consumed = 0;
     while !decoder.is_done() && consumed < body.len() {
-        let mut window = body[consumed..(consumed + step).min(body.len())].to_vec();
-        let behind = window.clone();
+        let piece = &body[consumed..(consumed + step).min(body.len())];
+        window.clear();
+        window.extend_from_slice(piece);
         let decoded = decoder.decode(&mut window)?;
-        assert!(decoded.data <= decoded.consumed && decoded.consumed <= window.len());
-        assert!(decoder.is_done() || decoded.consumed == window.len());
-        assert_eq!(window[decoded.consumed..], behind[decoded.consumed..]);
+        assert!(decoded.data <= decoded.consumed && decoded.consumed <= piece.len());
+        assert!(decoder.is_done() || decoded.consumed == piece.len());
+        assert_eq!(window[decoded.consumed..], piece[decoded.consumed..]);
         data.extend_from_slice(&window[..decoded.data]);
         consumed += decoded.consumed;
     }

@@ -149,75 +149,52 @@ pub const NOT_IN_TRAILERS: FieldSet = FieldSet::of(&[
 ]);
 
 impl FieldId {
-    /// The id of `name`, whatever its case. Cost: one comparison by length, then one or two of
-    /// the few names that have it.
+    /// The id of `name`, whatever its case. Cost: one look at its length and first letter, which
+    /// leave at most one of the names to compare with.
     pub fn of(name: &[u8]) -> Self {
-        let id = Self::of_exact(name);
-        if id == Self::Other && memchr::memchr(b'_', name).is_some() {
-            return Self::of_disguised(name);
-        }
-        id
-    }
-
-    fn of_exact(name: &[u8]) -> Self {
-        let candidates: &[(&str, Self)] = match name.len() {
-            2 => &[("te", Self::Te)],
-            3 => &[("via", Self::Via)],
-            4 => &[("host", Self::Host), ("date", Self::Date)],
-            6 => &[("cookie", Self::Cookie), ("expect", Self::Expect)],
-            7 => &[
-                ("referer", Self::Referer),
-                ("upgrade", Self::Upgrade),
-                ("trailer", Self::Trailer),
-            ],
-            9 => &[("forwarded", Self::Forwarded)],
-            10 => &[
-                ("connection", Self::Connection),
-                ("user-agent", Self::UserAgent),
-                ("keep-alive", Self::KeepAlive),
-            ],
-            12 => &[("x-request-id", Self::XRequestId)],
-            13 => &[("authorization", Self::Authorization)],
-            14 => &[("content-length", Self::ContentLength)],
-            15 => &[("x-forwarded-for", Self::XForwardedFor)],
-            16 => &[
-                ("x-forwarded-host", Self::XForwardedHost),
-                ("proxy-connection", Self::ProxyConnection),
-            ],
-            17 => &[
-                ("transfer-encoding", Self::TransferEncoding),
-                ("x-forwarded-proto", Self::XForwardedProto),
-            ],
-            18 => &[("proxy-authenticate", Self::ProxyAuthenticate)],
-            19 => &[("proxy-authorization", Self::ProxyAuthorization)],
-            _ => &[],
+        let first = name.first().map_or(0, |byte| byte | 0x20);
+        let (known, id): (&str, Self) = match (name.len(), first) {
+            (2, b't') => ("te", Self::Te),
+            (3, b'v') => ("via", Self::Via),
+            (4, b'd') => ("date", Self::Date),
+            (4, b'h') => ("host", Self::Host),
+            (6, b'c') => ("cookie", Self::Cookie),
+            (6, b'e') => ("expect", Self::Expect),
+            (7, b'r') => ("referer", Self::Referer),
+            (7, b't') => ("trailer", Self::Trailer),
+            (7, b'u') => ("upgrade", Self::Upgrade),
+            (9, b'f') => ("forwarded", Self::Forwarded),
+            (10, b'c') => ("connection", Self::Connection),
+            (10, b'k') => ("keep-alive", Self::KeepAlive),
+            (10, b'u') => ("user-agent", Self::UserAgent),
+            (12, b'x') => ("x-request-id", Self::XRequestId),
+            (13, b'a') => ("authorization", Self::Authorization),
+            (14, b'c') => ("content-length", Self::ContentLength),
+            (15, b'x') => ("x-forwarded-for", Self::XForwardedFor),
+            (16, b'p') => ("proxy-connection", Self::ProxyConnection),
+            (16, b'x') => ("x-forwarded-host", Self::XForwardedHost),
+            (17, b't') => ("transfer-encoding", Self::TransferEncoding),
+            (17, b'x') => ("x-forwarded-proto", Self::XForwardedProto),
+            (18, b'p') => ("proxy-authenticate", Self::ProxyAuthenticate),
+            (19, b'p') => ("proxy-authorization", Self::ProxyAuthorization),
+            _ => return Self::Other,
         };
-        for (known, id) in candidates {
-            // The first letter tells most names apart; the rest is compared only then.
-            let known = known.as_bytes();
-            if (name[0] | 0x20) == known[0] && name.eq_ignore_ascii_case(known) {
-                return *id;
-            }
-        }
-        Self::Other
-    }
-
-    #[cold]
-    fn of_disguised(name: &[u8]) -> Self {
-        const NAME_BYTES_MAX: usize = 19;
-        let mut plain = [0; NAME_BYTES_MAX];
-        let Some(plain) = plain.get_mut(..name.len()) else {
-            return Self::Other;
-        };
-        for (to, from) in plain.iter_mut().zip(name) {
-            *to = if *from == b'_' { b'-' } else { *from };
-        }
-        if Self::of_exact(plain) == Self::Other {
-            Self::Other
-        } else {
+        if name.eq_ignore_ascii_case(known.as_bytes()) {
+            id
+        } else if is_read_as(name, known.as_bytes()) {
             Self::Alias
+        } else {
+            Self::Other
         }
     }
+}
+
+/// Whether an origin may take `name` for `meant`, of the same length: case does not matter, and to
+/// CGI-like ones `_` is `-`.
+pub(super) fn is_read_as(name: &[u8], meant: &[u8]) -> bool {
+    name.iter()
+        .zip(meant)
+        .all(|(byte, meant)| byte.eq_ignore_ascii_case(meant) || *byte == b'_' && *meant == b'-')
 }
 
 #[cfg(test)]
@@ -239,6 +216,42 @@ mod tests {
         check("x-forwarded-fox", FieldId::Other);
         check("accept", FieldId::Other);
         check("", FieldId::Other);
+        check("hos\x54", FieldId::Host);
+        check("\x08ost", FieldId::Other);
+        check("(ost", FieldId::Other);
+    }
+
+    #[test]
+    fn every_name_in_any_case_and_in_disguise() {
+        for (name, id) in [
+            ("TE", FieldId::Te),
+            ("Via", FieldId::Via),
+            ("Date", FieldId::Date),
+            ("Cookie", FieldId::Cookie),
+            ("Expect", FieldId::Expect),
+            ("Referer", FieldId::Referer),
+            ("Trailer", FieldId::Trailer),
+            ("Upgrade", FieldId::Upgrade),
+            ("Forwarded", FieldId::Forwarded),
+            ("Connection", FieldId::Connection),
+            ("Keep-Alive", FieldId::KeepAlive),
+            ("User-Agent", FieldId::UserAgent),
+            ("X-Request-Id", FieldId::XRequestId),
+            ("Authorization", FieldId::Authorization),
+            ("Proxy-Connection", FieldId::ProxyConnection),
+            ("X-Forwarded-Host", FieldId::XForwardedHost),
+            ("X-Forwarded-Proto", FieldId::XForwardedProto),
+            ("Proxy-Authenticate", FieldId::ProxyAuthenticate),
+            ("Proxy-Authorization", FieldId::ProxyAuthorization),
+        ] {
+            check(name, id);
+            check(&name.to_uppercase(), id);
+            check(&name.to_lowercase(), id);
+            let disguised = name.replace('-', "_");
+            if disguised != name {
+                check(&disguised, FieldId::Alias);
+            }
+        }
     }
 
     #[test]

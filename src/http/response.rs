@@ -111,6 +111,14 @@ impl ResponseHead {
         if buffer[..shown] != begins[..shown] {
             return Err(Error::UpstreamMalformed);
         }
+        // As for requests: one that comes in one piece needs no search for its end.
+        if self.scanned == 0
+            && self
+                .read(&buffer[..buffer.len().min(bounds::HEAD_BYTES_MAX)])
+                .is_ok()
+        {
+            return Ok(Parsed::Complete);
+        }
         let from = self.scanned.min(buffer.len()).saturating_sub(3);
         let end = find_end(&buffer[from..]).map(|end| from + end);
         match end {
@@ -132,18 +140,20 @@ impl ResponseHead {
         }
     }
 
-    /// Takes over the whole `head`.
-    fn read(&mut self, head: &[u8]) -> Result<(), Error> {
-        self.fields.clear();
-        self.len = head.len();
+    /// Takes over the head at the front of `seen`. Refuses one that does not end there too.
+    fn read(&mut self, seen: &[u8]) -> Result<(), Error> {
         let mut headers = [const { std::mem::MaybeUninit::uninit() }; bounds::HEAD_FIELDS_MAX];
         let mut response = httparse::Response::new(&mut []);
         let status = httparse::ParserConfig::default()
-            .parse_response_with_uninit_headers(&mut response, head, &mut headers)
+            .parse_response_with_uninit_headers(&mut response, seen, &mut headers)
             .map_err(|_| Error::UpstreamMalformed)?;
-        if status != httparse::Status::Complete(head.len()) {
-            return Err(Error::UpstreamMalformed);
-        }
+        let head = match status {
+            httparse::Status::Complete(end) if seen[..end].ends_with(b"\r\n\r\n") => &seen[..end],
+            httparse::Status::Complete(_) | httparse::Status::Partial => {
+                return Err(Error::UpstreamMalformed);
+            }
+        };
+        self.fields.clear();
         self.take_status_line(head, &response)?;
         self.fields
             .take(head, response.headers)
@@ -153,6 +163,7 @@ impl ResponseHead {
         if self.version == Version::Http10 && self.fields.declared == Declared::Chunked {
             return Err(Error::UpstreamMalformed);
         }
+        self.len = head.len();
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 //! a connection lives on; the caller says so.
 
 use super::{
-    field::{FieldId, FieldSet, HOP_BY_HOP},
+    field::{FieldId, FieldSet, HOP_BY_HOP, is_read_as},
     fields::{Declared, Fields},
     request::{RequestHead, Version},
     response::ResponseHead,
@@ -348,14 +348,6 @@ fn copy_fields(
         end = field.line_end as usize;
     }
     out.extend_from_slice(&buffer[start..end]);
-}
-
-/// Whether an origin may take `name` for `meant`, of the same length: case does not matter, and to
-/// CGI-like ones `_` is `-`.
-fn is_read_as(name: &[u8], meant: &[u8]) -> bool {
-    name.iter()
-        .zip(meant)
-        .all(|(byte, meant)| byte.eq_ignore_ascii_case(meant) || *byte == b'_' && *meant == b'-')
 }
 
 fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
