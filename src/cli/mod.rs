@@ -9,6 +9,7 @@ mod run;
 mod schema;
 mod version;
 
+use crate::control;
 use clap::{Parser, Subcommand};
 use std::{
     fmt,
@@ -38,6 +39,20 @@ enum Command {
     Schema(schema::Schema),
     Version(version::Version),
     Completions(completions::Completions),
+}
+
+/// Serves until told to end, with workers of this process: what `run` does, for programs that
+/// have Sluice inside.
+///
+/// `started` is called once it serves, with the addresses that it listens on.
+///
+/// # Errors
+/// It could not start.
+pub fn serve(
+    options: control::Options,
+    started: impl FnOnce(&[crate::net::ListenAddress]),
+) -> Result<(), control::Failure> {
+    control::run(options, Box::new(fleet::launch), started)
 }
 
 /// Runs the program: 0 for success, 1 for failure, 2 for arguments that are wrong.

@@ -1,6 +1,5 @@
 //! `sluice run`: the gateway, until it is told to end.
 
-use super::fleet;
 use crate::{control, model::checked::Driver, worker};
 use clap::{Args, ValueEnum};
 use std::{num::NonZeroU16, path::PathBuf, process::ExitCode};
@@ -45,7 +44,7 @@ impl Run {
             workers: self.workers.and_then(NonZeroU16::new),
             workers_auto: worker::usable_cpus().workers(),
         };
-        match control::run(options, Box::new(fleet::launch), |_| ()) {
+        match super::serve(options, |_| ()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => super::fail(&format!("{}{hint}", failure.to_string().trim_end())),
         }
