@@ -12,14 +12,14 @@ use std::{num::NonZeroU16, path::PathBuf, process::ExitCode};
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// The configuration file.
-    #[arg(long, short, default_value = "config/sluice.yaml", value_name = "FILE")]
+    #[arg(long, short, default_value = super::CONFIG, value_name = "FILE")]
     config: PathBuf,
     /// How workers wait for sockets, instead of the file's `driver`.
     #[arg(long, value_enum)]
     driver: Option<DriverArgument>,
     /// How many worker threads, instead of the file's `workers`.
-    #[arg(long, value_name = "N")]
-    workers: Option<NonZeroU16>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -34,6 +34,7 @@ enum DriverArgument {
 
 impl Run {
     pub(super) fn execute(self) -> ExitCode {
+        let hint = super::hint_for(&self.config);
         let options = control::Options {
             config: self.config,
             driver: self.driver.map(|driver| match driver {
@@ -41,12 +42,12 @@ impl Run {
                 DriverArgument::Uring => Driver::Uring,
                 DriverArgument::Epoll => Driver::Epoll,
             }),
-            workers: self.workers,
+            workers: self.workers.and_then(NonZeroU16::new),
             workers_auto: worker::usable_cpus().workers(),
         };
         match control::run(options, Box::new(fleet::launch), |_| ()) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(failure) => super::fail(&failure),
+            Err(failure) => super::fail(&format!("{}{hint}", failure.to_string().trim_end())),
         }
     }
 }

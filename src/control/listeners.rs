@@ -51,15 +51,18 @@ pub struct BindError {
 }
 
 impl fmt::Display for BindError {
+    #[allow(clippy::wildcard_enum_match_arm)] // The standard library's kinds grow.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot listen on {}: ", self.address)?;
-        match self.error.kind() {
-            io::ErrorKind::AddrInUse => f.write_str("another socket has this address"),
-            io::ErrorKind::AddrNotAvailable => f.write_str("this machine has no such address"),
-            io::ErrorKind::PermissionDenied => {
-                write!(f, "not permitted ({})", self.error)
-            }
-            _ => self.error.fmt(f),
+        let why = match self.error.kind() {
+            io::ErrorKind::AddrInUse => Some("another socket has this address"),
+            io::ErrorKind::AddrNotAvailable => Some("this machine has no such address"),
+            io::ErrorKind::PermissionDenied => Some("this user may not use it"),
+            _ => None,
+        };
+        match why {
+            Some(why) => write!(f, "{why} ({})", self.error),
+            None => self.error.fmt(f),
         }
     }
 }

@@ -20,7 +20,7 @@ pub fn load(path: &Path) -> Result<Checked, Failure> {
         path: path.to_owned(),
         error,
     })?;
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
     // Sockets and files must stay where they are wherever the process goes.
     let folder = std::path::absolute(folder.join(".")).unwrap_or_else(|_| PathBuf::from(folder));
     Ok(model::read(&path.display().to_string(), &text, &folder)?)

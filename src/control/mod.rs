@@ -10,6 +10,7 @@
 //! One thread with a runtime of its own; it never touches a request.
 
 mod admin;
+mod check;
 pub mod compile;
 mod compiler;
 mod dns;
@@ -24,6 +25,7 @@ mod reaper;
 mod state_dir;
 mod status;
 
+pub use check::{Summary, check};
 pub use failure::Failure;
 pub use fleet::{Answers, Fleet, FleetParts, Launch, ListenerId};
 pub use gateway::{Options, run};

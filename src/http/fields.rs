@@ -5,6 +5,17 @@
 
 use super::field::{FieldId, NOT_NOMINABLE};
 use crate::error::Error;
+use memchr::memmem;
+use std::sync::LazyLock;
+
+/// One past the first empty line in `bytes`: where a head ends.
+///
+/// The searcher is made once: making it costs more than most searches.
+pub(super) fn find_end(bytes: &[u8]) -> Option<usize> {
+    static EMPTY_LINE: LazyLock<memmem::Finder<'static>> =
+        LazyLock::new(|| memmem::Finder::new(b"\r\n\r\n"));
+    EMPTY_LINE.find(bytes).map(|at| at + 4)
+}
 
 /// A range of bytes of a head's buffer. Heads are at most 16 KiB, so two bytes are enough.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

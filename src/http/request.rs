@@ -6,11 +6,10 @@
 
 use super::{
     field::FieldId,
-    fields::{Declared, Fields, Span, tokens},
+    fields::{Declared, Fields, Span, find_end, tokens},
     method::Method,
 };
 use crate::{bounds, error::Error};
-use memchr::memmem;
 
 /// The versions that we speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,12 +161,17 @@ impl RequestHead {
 
     /// Forgets what was parsed: the next call of [`Self::parse`] begins a new head.
     pub fn reset(&mut self) {
-        self.fields.clear();
         // Nothing of the head before: a refusal is answered and logged by what was parsed.
-        *self = Self {
-            fields: std::mem::replace(&mut self.fields, Fields::empty()),
-            ..Self::empty()
-        };
+        self.method = Method::Other;
+        self.method_token = Span::default();
+        self.version = Version::Http11;
+        self.path = Span::default();
+        self.query = Span::default();
+        self.has_query = false;
+        self.host = Span::default();
+        self.fields.clear();
+        self.len = 0;
+        self.scanned = 0;
     }
 
     /// Parses the head at the front of `buffer`. The verdict does not depend on how the bytes were
@@ -204,7 +208,7 @@ impl RequestHead {
         // A caller that took something off the front since the last call begins again.
         let scanned = self.scanned.min(buffer.len());
         let from = scanned.saturating_sub(3);
-        let end = memmem::find(&buffer[from..], b"\r\n\r\n").map(|at| from + at + 4);
+        let end = find_end(&buffer[from..]).map(|end| from + end);
         if let Some(end) = end
             && end <= limits.bytes
         {

@@ -4,12 +4,11 @@
 //! responses. Every refusal becomes 502, so only one error is told apart: too large.
 
 use super::{
-    fields::{Declared, Fields, Span},
+    fields::{Declared, Fields, Span, find_end},
     method::Method,
     request::{Parsed, Version},
 };
 use crate::{bounds, error::Error};
-use memchr::memmem;
 
 /// The head of one response, as offsets into the buffer it was parsed from.
 #[derive(Debug)]
@@ -121,13 +120,19 @@ impl ResponseHead {
             return Ok(Parsed::Complete);
         }
         let from = self.scanned.min(buffer.len()).saturating_sub(3);
-        let end = memmem::find(&buffer[from..], b"\r\n\r\n").map(|at| from + at + 4);
+        let end = find_end(&buffer[from..]).map(|end| from + end);
         match end {
             Some(end) if end <= bounds::HEAD_BYTES_MAX => {
                 self.read(&buffer[..end])?;
                 Ok(Parsed::Complete)
             }
             None if buffer.len() < bounds::HEAD_BYTES_MAX => {
+                // A head in bare LFs would never end: better told now than when time is up.
+                let seen = self.scanned.min(buffer.len());
+                let bare = |at: usize| seen + at == 0 || buffer[seen + at - 1] != b'\r';
+                if memchr::memchr_iter(b'\n', &buffer[seen..]).any(bare) {
+                    return Err(Error::UpstreamMalformed);
+                }
                 self.scanned = buffer.len();
                 Ok(Parsed::Partial)
             }

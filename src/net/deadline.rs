@@ -22,34 +22,26 @@ type Tick = u32;
 const NEVER: Tick = Tick::MAX;
 
 /// All deadlines of one worker.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Deadlines {
     now: Cell<Tick>,
-    /// By slot: when it expires.
-    at: RefCell<Vec<Tick>>,
-    /// By slot: what is done then.
-    entries: RefCell<Vec<Entry>>,
+    slots: RefCell<Vec<Slot>>,
+    /// By slot: what cancels its read, once it has had one to cancel. May be shorter than `slots`.
+    cancellers: RefCell<Vec<Option<Canceller>>>,
     /// Slots without an owner.
     free: RefCell<Vec<u32>>,
 }
 
-#[derive(Default)]
-struct Entry {
+/// One socket's deadline: twelve bytes, so that a tick over many is a walk over few cache lines.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// When it expires.
+    at: Tick,
     fd: RawFd,
     action: Action,
     expired: bool,
     /// Waits for a first byte: nothing is lost if the connection ends here.
     idle: bool,
-    canceller: Option<Canceller>,
-}
-
-impl std::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entry")
-            .field("fd", &self.fd)
-            .field("action", &self.action)
-            .finish_non_exhaustive()
-    }
 }
 
 /// What is done to a socket whose time is up.
@@ -67,18 +59,23 @@ enum Action {
 impl Deadlines {
     /// A deadline for the socket `fd`, not set yet. It must be dropped before the socket.
     pub fn register(self: &Rc<Self>, fd: RawFd) -> Deadline {
-        let entry = Entry {
+        let fresh = Slot {
+            at: NEVER,
             fd,
-            ..Entry::default()
+            action: Action::ShutRead,
+            expired: false,
+            idle: false,
         };
-        let slot = if let Some(slot) = self.free.borrow_mut().pop() {
-            self.entries.borrow_mut()[slot as usize] = entry;
-            slot
-        } else {
-            let mut entries = self.entries.borrow_mut();
-            entries.push(entry);
-            self.at.borrow_mut().push(NEVER);
-            (entries.len() - 1) as u32
+        let mut slots = self.slots.borrow_mut();
+        let slot = match self.free.borrow_mut().pop() {
+            Some(slot) => {
+                slots[slot as usize] = fresh;
+                slot
+            }
+            None => {
+                slots.push(fresh);
+                (slots.len() - 1) as u32
+            }
         };
         Deadline {
             table: Rc::clone(self),
@@ -90,54 +87,62 @@ impl Deadlines {
     pub fn tick(&self) {
         let now = self.now.get() + 1;
         self.now.set(now);
-        let count = self.at.borrow().len();
-        for slot in 0..count {
-            if self.at.borrow()[slot] <= now {
-                self.expire(slot);
+        for (index, slot) in self.slots.borrow_mut().iter_mut().enumerate() {
+            if slot.at <= now {
+                self.expire(index, slot);
             }
         }
     }
 
     /// Ends every connection that waits for a first byte: the worker drains.
     pub fn expire_idle(&self) {
-        let count = self.at.borrow().len();
-        for slot in 0..count {
-            let is_idle = self.at.borrow()[slot] != NEVER && self.entries.borrow()[slot].idle;
-            if is_idle {
-                self.entries.borrow_mut()[slot].action = Action::ShutBoth;
-                self.expire(slot);
+        for (index, slot) in self.slots.borrow_mut().iter_mut().enumerate() {
+            if slot.at != NEVER && slot.idle {
+                slot.action = Action::ShutBoth;
+                self.expire(index, slot);
             }
         }
     }
 
     /// Slots in use.
     pub fn registered(&self) -> usize {
-        self.entries.borrow().len() - self.free.borrow().len()
-    }
-
-    fn expire(&self, slot: usize) {
-        self.at.borrow_mut()[slot] = NEVER;
-        let (fd, action, canceller) = {
-            let mut entries = self.entries.borrow_mut();
-            let entry = &mut entries[slot];
-            entry.expired = true;
-            (entry.fd, entry.action, entry.canceller.take())
-        };
-        // The peer may have closed already; there is nothing to do about an error here.
-        match (action, canceller) {
-            (Action::Cancel, Some(canceller)) => {
-                let fresh = canceller.cancel();
-                self.entries.borrow_mut()[slot].canceller = Some(fresh);
-            }
-            (Action::ShutRead, _) => drop(shutdown(fd, Shutdown::Read)),
-            (Action::ShutBoth | Action::Cancel, _) => drop(shutdown(fd, Shutdown::Both)),
-        }
+        self.slots.borrow().len() - self.free.borrow().len()
     }
 
     fn ticks(duration: Duration) -> Tick {
-        let ticks = duration.as_millis().div_ceil(u128::from(TICK_MS));
+        // Plain arithmetic: a `Duration` in milliseconds is 128 bits wide.
+        let ms = duration.as_secs().saturating_mul(1000) + u64::from(duration.subsec_millis());
+        let whole = duration.subsec_nanos() % 1_000_000 == 0;
+        let ticks = (ms + u64::from(!whole)).div_ceil(TICK_MS);
         // One more, as part of the present tick has gone already.
         Tick::try_from(ticks).map_or(NEVER - 1, |ticks| ticks.saturating_add(1))
+    }
+
+    #[cold]
+    fn expire(&self, index: usize, slot: &mut Slot) {
+        slot.at = NEVER;
+        slot.expired = true;
+        let how = match slot.action {
+            Action::ShutRead => Shutdown::Read,
+            Action::ShutBoth => Shutdown::Both,
+            Action::Cancel => {
+                if let Some(canceller) = self.cancellers.borrow_mut().get_mut(index) {
+                    *canceller = canceller.take().map(Canceller::cancel);
+                }
+                return;
+            }
+        };
+        // The peer may have closed already; there is nothing to do about an error here.
+        let _ = shutdown(slot.fd, how);
+    }
+}
+
+impl std::fmt::Debug for Deadlines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deadlines")
+            .field("now", &self.now)
+            .field("slots", &self.slots)
+            .finish_non_exhaustive()
     }
 }
 
@@ -156,7 +161,7 @@ impl Deadline {
 
     /// The same, unless a limit is set already: for what may take several reads and has one time.
     pub fn limit_read_once(&self, duration: Duration) {
-        if self.table.at.borrow()[self.slot as usize] == NEVER {
+        if self.with_slot(|slot| slot.at == NEVER) {
             self.limit_read(duration);
         }
     }
@@ -175,46 +180,58 @@ impl Deadline {
     /// connection lives on.
     pub fn cancel_idle_read(&self, duration: Duration) -> CancelHandle {
         self.set(duration, Action::Cancel, true);
-        let mut entries = self.table.entries.borrow_mut();
-        let canceller = &mut entries[self.slot as usize].canceller;
-        canceller.get_or_insert_default().handle()
+        let index = self.slot as usize;
+        let mut cancellers = self.table.cancellers.borrow_mut();
+        if cancellers.len() <= index {
+            cancellers.resize_with(index + 1, || None);
+        }
+        cancellers[index].get_or_insert_default().handle()
     }
 
     /// No deadline for now. Cost: one store.
     pub fn clear(&self) {
-        self.table.at.borrow_mut()[self.slot as usize] = NEVER;
+        self.with_slot(|slot| slot.at = NEVER);
     }
 
     /// Whether it has expired since it was set last.
     pub fn expired(&self) -> bool {
-        self.table.entries.borrow()[self.slot as usize].expired
+        self.with_slot(|slot| slot.expired)
     }
 
     /// Lets go of what only an awake connection needs.
     pub fn sleep(&self) {
-        self.table.entries.borrow_mut()[self.slot as usize].canceller = None;
+        if let Some(canceller) = self
+            .table
+            .cancellers
+            .borrow_mut()
+            .get_mut(self.slot as usize)
+        {
+            *canceller = None;
+        }
     }
 
     fn set(&self, duration: Duration, action: Action, idle: bool) {
-        let at = self
-            .table
-            .now
-            .get()
+        let now = self.table.now.get();
+        let at = now
             .saturating_add(Deadlines::ticks(duration))
             .min(NEVER - 1);
-        self.table.at.borrow_mut()[self.slot as usize] = at;
-        let mut entries = self.table.entries.borrow_mut();
-        let entry = &mut entries[self.slot as usize];
-        entry.action = action;
-        entry.expired = false;
-        entry.idle = idle;
+        self.with_slot(|slot| {
+            slot.at = at;
+            slot.action = action;
+            slot.expired = false;
+            slot.idle = idle;
+        });
+    }
+
+    fn with_slot<T>(&self, change: impl FnOnce(&mut Slot) -> T) -> T {
+        change(&mut self.table.slots.borrow_mut()[self.slot as usize])
     }
 }
 
 impl Drop for Deadline {
     fn drop(&mut self) {
         self.clear();
-        self.table.entries.borrow_mut()[self.slot as usize].canceller = None;
+        self.sleep();
         self.table.free.borrow_mut().push(self.slot);
     }
 }
@@ -280,7 +297,7 @@ mod tests {
             deadline.limit(Duration::ZERO);
         }
         assert_eq!(table.registered(), 0);
-        assert_eq!(table.entries.borrow().len(), 1);
+        assert_eq!(table.slots.borrow().len(), 1);
     }
 
     #[test]

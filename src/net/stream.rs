@@ -141,52 +141,32 @@ async fn readable(half: &OwnedReadHalf<TcpStream>) -> io::Result<()> {
 impl WriteHalf {
     /// Writes the filled part, all of it, and empties the buffer.
     pub async fn drain(&mut self, buffer: &mut Buffer) -> io::Result<()> {
-        let start = buffer.used();
-        let bytes = std::mem::take(buffer.storage());
-        let end = bytes.len();
-        let (result, bytes) = self.write_all(bytes, start, end).await;
-        *buffer.storage() = bytes;
+        let (start, end) = (buffer.used(), buffer.storage().len());
+        let result = self.write_range(buffer, start, end).await;
         buffer.clear();
         result
     }
 
-    /// Writes the first `count` bytes of the filled part, all of them, and leaves the buffer as
-    /// it is.
-    pub async fn write_front(&mut self, buffer: &mut Buffer, count: usize) -> io::Result<()> {
-        let start = buffer.used();
-        self.write_range(buffer, start, start + count).await
-    }
-
-    /// Writes the bytes `start..end` of the buffer's storage.
+    /// Writes the bytes `start..end` of the buffer's storage, all of them. Where the kernel takes
+    /// them at once, as it nearly always does, that is one operation.
     pub async fn write_range(
         &mut self,
         buffer: &mut Buffer,
-        start: usize,
-        end: usize,
-    ) -> io::Result<()> {
-        let bytes = std::mem::take(buffer.storage());
-        let (result, bytes) = self.write_all(bytes, start, end).await;
-        *buffer.storage() = bytes;
-        result
-    }
-
-    async fn write_all(
-        &mut self,
-        mut bytes: Vec<u8>,
         mut start: usize,
         end: usize,
-    ) -> (io::Result<()>, Vec<u8>) {
+    ) -> io::Result<()> {
         while start < end {
+            let bytes = std::mem::take(buffer.storage());
             let (result, slice) = self.0.write(bytes.slice(start..end)).await;
-            bytes = slice.into_inner();
+            *buffer.storage() = slice.into_inner();
             match result {
-                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), bytes),
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => start += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return (Err(error), bytes),
+                Err(error) => return Err(error),
             }
         }
-        (Ok(()), bytes)
+        Ok(())
     }
 
     /// Tells the peer that nothing more comes.

@@ -24,12 +24,12 @@ use std::{
     time::Duration,
 };
 
-/// How often the rings are looked at while lines flow. At 100,000 lines of 500 bytes a second a
-/// worker's ring is a quarter full after this.
-const POLL: Duration = Duration::from_millis(5);
+/// How often the rings are looked at while lines flow. Each look costs a switch of threads, so
+/// they are few; a sender whose ring is half full wakes the thread before its time.
+const POLL: Duration = Duration::from_millis(100);
 
-/// Empty looks before the thread sleeps: a tenth of a second.
-const POLLS_EMPTY_MAX: u32 = 20;
+/// Empty looks before the thread sleeps for good.
+const POLLS_EMPTY_MAX: u32 = 3;
 
 /// How long a target that is full for the moment (a pipe whose reader is slow) is waited for. Lines
 /// wait in the rings meanwhile.
@@ -264,7 +264,7 @@ impl Writer {
             let has_lines = || self.rings.iter().any(|ring| !ring.is_empty());
             self.out.shared.bell.sleep_unless(has_lines);
         } else if fullest < bounds::LOG_RING_BYTES / 4 {
-            thread::park_timeout(self.poll);
+            self.out.shared.bell.doze(self.poll);
         }
     }
 

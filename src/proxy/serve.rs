@@ -156,6 +156,7 @@ async fn forward<'v>(
     let mut attempts = Attempts::first();
     let mut tried = Tried::default();
     let mut again = None;
+    let mut last = Error::UpstreamUnavailable;
     loop {
         let choice = Choice {
             cursor: &local.local.cursor,
@@ -166,7 +167,8 @@ async fn forward<'v>(
             tried: &tried,
         };
         let picked = again.or_else(|| upstream.pick(&choice));
-        let endpoint = picked.ok_or(Error::UpstreamUnavailable)?;
+        // With nobody left to try, the client learns how the last attempt failed.
+        let endpoint = picked.ok_or(last)?;
         trail.attempts = attempts.made();
         let failed = match exchange::attempt(session, trail, &plan, endpoint, again.is_some()).await
         {
@@ -177,8 +179,9 @@ async fn forward<'v>(
             }
             Err(failed) => failed,
         };
+        last = failed.error;
         let Some(failure) = Failure::of_error(failed.error) else {
-            return Err(failed.error);
+            return Err(last);
         };
         let next = attempts.next(
             Failed {
@@ -202,7 +205,7 @@ async fn forward<'v>(
                 again = None;
             }
             Next::Fresh => again = Some(endpoint),
-            Next::GiveUp => return Err(failed.error),
+            Next::GiveUp => return Err(last),
         }
         if plan.until.is_some_and(|until| trail.now >= until) {
             return Err(Error::UpstreamTimeout);

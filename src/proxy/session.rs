@@ -101,31 +101,35 @@ pub(super) struct RequestId {
     length: u8,
 }
 
+/// Where the bytes of a UUID stand in its text.
+const UUID_PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
+/// Every byte as two hexadecimal digits.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 0xf]];
+        byte += 1;
+    }
+    pairs
+};
+
 impl RequestId {
     /// Bytes of an id at most. A longer one from outside is replaced.
     pub(super) const BYTES_MAX: usize = 64;
 
     /// A version 4 UUID (RFC 9562 §5.4) out of 128 bits of chance.
     fn made(high: u64, low: u64) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let bits = u128::from(high) << 64 | u128::from(low);
         let bits = bits & !(0xf << 76) | 4 << 76;
         let bits = bits & !(0b11 << 62) | 0b10 << 62;
-        let mut bytes = [0; Self::BYTES_MAX];
-        let mut at = 0;
-        for (index, byte) in bits.to_be_bytes().into_iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                bytes[at] = b'-';
-                at += 1;
-            }
-            bytes[at] = DIGITS[usize::from(byte >> 4)];
-            bytes[at + 1] = DIGITS[usize::from(byte & 0xf)];
-            at += 2;
+        let mut bytes = [b'-'; Self::BYTES_MAX];
+        for (byte, at) in bits.to_be_bytes().into_iter().zip(UUID_PLACES) {
+            bytes[at..at + 2].copy_from_slice(&HEX_PAIRS[usize::from(byte)]);
         }
-        Self {
-            bytes,
-            length: at as u8,
-        }
+        Self { bytes, length: 36 }
     }
 
     /// One that came with the request, if it is short and of plain characters.

@@ -6,7 +6,7 @@
 
 use super::refusal;
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, HttpBody, to_bytes},
     extract::{ConnectInfo, Request, connect_info::Connected},
     http::{HeaderValue, Method, StatusCode, header},
     middleware::Next,
@@ -16,7 +16,7 @@ use axum::{
 use std::{
     future::Future,
     io,
-    net::IpAddr,
+    net::{Ipv4Addr, Ipv6Addr},
     pin::Pin,
     sync::{
         Arc,
@@ -209,9 +209,12 @@ pub(super) async fn one_request(
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
+    if body.size_hint().lower() > super::BODY_BYTES_MAX as u64 {
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long");
+    }
     let body = match timeout(PATIENCE, to_bytes(body, super::BODY_BYTES_MAX)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(_)) => return refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long"),
+        Ok(Err(_)) => return refusal(StatusCode::BAD_REQUEST, "the body cannot be read"),
         Err(_) => return refusal(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"),
     };
     call.came.store(true, Relaxed);
@@ -247,18 +250,17 @@ pub(super) async fn own_origin(request: Request, next: Next) -> Response {
 /// `localhost` or an address, with or without a port.
 fn is_known_host(host: &str) -> bool {
     let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    // A colon in brackets belongs to the address; one without them is no host at all.
     let name = match host.rsplit_once(':') {
-        Some((name, port)) if is_port(port) && !(name.contains(':') && !name.ends_with(']')) => {
-            name
-        }
+        Some((name, port)) if is_port(port) => name,
         _ => host,
     };
-    let bare = name
+    let bracketed = name
         .strip_prefix('[')
         .and_then(|name| name.strip_suffix(']'));
-    match bare {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => name.eq_ignore_ascii_case("localhost") || matches!(name.parse(), Ok(IpAddr::V4(_))),
+    match bracketed {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok(),
     }
 }
 

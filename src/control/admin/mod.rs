@@ -16,7 +16,7 @@ use super::{
 use crate::{model::checked::Address, net::ListenAddress};
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, State, connect_info::Connected},
+    extract::{State, connect_info::Connected},
     http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
@@ -157,7 +157,6 @@ fn router(api: Api) -> Router {
         .route("/upstreams", get(pages::upstreams))
         .route("/reload", post(reload))
         .route("/logs/reopen", post(reopen_logs))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(door::one_request))
         .layer(middleware::from_fn(door::own_origin))
         .with_state(api)

@@ -8,6 +8,9 @@
 mod routing;
 mod upstreams;
 
+#[cfg(test)]
+mod tests;
+
 pub use upstreams::recompile_upstreams;
 
 use crate::{

@@ -14,6 +14,9 @@ impl Gateway {
     /// Drains, then ends the workers and writes the log out.
     pub(super) async fn end(mut self, mut signals: Signals) {
         self.shared.tell(|status| status.phase = Phase::Draining);
+        // Who waits for an order is told by its answer's end that it will not be obeyed.
+        self.orders.close();
+        while self.orders.try_recv().is_ok() {}
         let within = self.checked.timeouts.drain;
         tracing::info!("draining: {} connections open", self.connections());
         tokio::select! {

@@ -1,0 +1,147 @@
+//! The command line, as a shell sees it.
+
+use super::config;
+use crate::support::{Gateway, Origin, Reply, get, program, test_folder, until};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    process::Stdio,
+};
+
+/// Runs the program; its exit code, standard output and standard error.
+fn run(folder: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = program(folder, arguments);
+    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = output.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn check_says_whether_a_file_can_be_served() {
+    let folder = test_folder();
+    let good = config("one", ([127, 0, 0, 1], 9).into());
+    let check = |text: &str| {
+        fs::write(folder.join("a.yaml"), text).unwrap();
+        run(&folder, &["check", "--config", "a.yaml"])
+    };
+    let (code, out, _) = check(&good);
+    let summary = "a.yaml: 1 listener, 1 upstream, 1 API, 1 stage, 2 routes\n";
+    assert_eq!((code, &*out), (Some(0), summary));
+    let (code, out, said) = check(&good.replace("endpoints:", "endpoint:"));
+    assert_eq!((code, &*out), (Some(1), ""));
+    assert!(said.starts_with("a.yaml:7:8: "), "{said}");
+    let (code, _, said) = check(&format!(
+        "{good}      GET /{{x+}}: {{ integration: {{ type: mock }} }}\n      ANY /{{y+}}: {{ integration: {{ type: mock }} }}\n"
+    ));
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("takes the same requests as `ANY /{proxy+}`"),
+        "{said}"
+    );
+    let (code, _, said) = run(&folder, &["check"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("cannot read config/sluice.yaml") && said.contains("sluice demo"));
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn reload_prints_what_came_of_it() {
+    let origin = Origin::start(|_| Reply::with(200, ""));
+    let gateway = Gateway::start("auto", &config("one", origin.address));
+    let (code, out, _) = run(&gateway.folder, &["reload", "--config", "sluice.yaml"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        out.starts_with("generation 2 live on 2/2 workers in "),
+        "{out}"
+    );
+    gateway.configure("nonsense");
+    let (code, _, said) = run(&gateway.folder, &["reload", "--state-dir", "state"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("sluice.yaml:1:1"), "{said}");
+    let (code, _, said) = run(&gateway.folder, &["reload", "--state-dir", "elsewhere"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("no gateway runs with the state folder elsewhere"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_printed() {
+    let folder = test_folder();
+    let (code, out, _) = run(&folder, &["version"]);
+    assert_eq!(
+        (code, out),
+        (Some(0), format!("sluice {}\n", env!("CARGO_PKG_VERSION")))
+    );
+    let (code, out, _) = run(&folder, &["schema"]);
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/config/sluice.schema.json");
+    assert_eq!((code, out), (Some(0), fs::read_to_string(schema).unwrap()));
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, out, _) = run(&folder, &["completions", shell]);
+        assert_eq!(code, Some(0));
+        assert!(out.contains("sluice"));
+    }
+    assert_eq!(run(&folder, &["serve"]).0, Some(2));
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    let folder = test_folder();
+    let mut child = program(&folder, &["schema"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(fs::read_to_string(folder.join("stderr")).unwrap(), "");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn the_demo_serves_the_lines_that_it_prints() {
+    let folder = test_folder();
+    let mut child = program(&folder, &["demo"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut shown = String::new();
+    while !shown.contains("Ctrl-C ends") {
+        assert_ne!(out.read_line(&mut shown).unwrap(), 0, "{shown}");
+    }
+    let urls: Vec<&str> = shown
+        .lines()
+        .filter(|line| line.contains("curl"))
+        .map(|line| line.split("http://").nth(1).unwrap())
+        .collect();
+    assert_eq!(urls.len(), 3);
+    for url in urls {
+        let (address, path) = url.split_once('/').unwrap();
+        let answer = get(address.parse().unwrap(), &format!("/{path}")).unwrap();
+        assert_eq!(answer.status, 200, "{url}");
+        assert!(
+            answer.body.contains("Hello") || answer.body.contains("GET /"),
+            "{answer:?}"
+        );
+    }
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let status = until("the end", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    out.read_to_string(&mut shown).unwrap();
+    let config = shown
+        .lines()
+        .find_map(|line| line.split_once("configuration is "))
+        .unwrap()
+        .1;
+    let config = config.split(". Change").next().unwrap();
+    assert!(!std::path::Path::new(config).exists(), "{config}");
+    fs::remove_dir_all(&folder).unwrap();
+}

@@ -1,0 +1,165 @@
+//! What a client's connection lives through: slow heads, half-closed clients, tunnels, drains.
+
+use super::{
+    OK, carries_on,
+    client::Client,
+    gateway, on_both_drivers,
+    origin::{After, Origin},
+};
+use crate::support::{DRIVERS, until};
+
+#[test]
+fn a_head_may_come_byte_by_byte() {
+    on_both_drivers(
+        || Origin::saying(OK),
+        |_, address| {
+            let mut client = Client::connect(address);
+            for byte in b"\r\nGET /mock HTTP/1.1\r\nHost: a\r\n\r\n" {
+                client.send([*byte]);
+            }
+            assert_eq!(client.response().expect("an answer").text(), "mocked");
+            assert!(carries_on(&mut client));
+        },
+    );
+}
+
+#[test]
+fn slow_clients_are_ended_in_time() {
+    for driver in DRIVERS {
+        let origin = Origin::start(|asked| {
+            asked.body(10);
+            asked.say(OK);
+            After::Keep
+        });
+        let top = "timeouts: { head: 1s, body: 1s, idle: 1s, send: 1s }";
+        let gateway = gateway(driver, &[origin.address], "", top);
+        let address = gateway.address(0);
+
+        let mut head = Client::connect(address);
+        head.send("GET /mock HTTP/1.1\r\nHo");
+        let response = head.response().expect("an answer");
+        assert_eq!(response.text(), "{\"message\":\"Request Timeout\"}");
+        assert_eq!(response.status, 408);
+        assert!(head.is_closed());
+
+        let mut body = Client::connect(address);
+        body.send("POST /o/x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
+        assert_eq!(body.response().expect("an answer").status, 408);
+        assert!(body.is_closed());
+
+        let mut idle = Client::connect(address);
+        assert!(
+            idle.is_closed(),
+            "an idle connection is closed without a word"
+        );
+        let mut idle = Client::connect(address);
+        assert!(carries_on(&mut idle));
+        assert!(idle.is_closed(), "also after a request");
+    }
+}
+
+#[test]
+fn a_half_closed_client_gets_its_answer() {
+    on_both_drivers(
+        || {
+            Origin::start(|asked| {
+                let body = asked.body(5);
+                asked.say(format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}",
+                    String::from_utf8_lossy(&body)
+                ));
+                After::Keep
+            })
+        },
+        |_, address| {
+            let mut client = Client::connect(address);
+            client
+                .send("POST /o/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")
+                .finish();
+            assert_eq!(client.response().expect("an answer").text(), "hello");
+            assert!(client.is_closed());
+            let mut client = Client::connect(address);
+            client
+                .send("POST /o/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe")
+                .finish();
+            assert!(client.response().is_none(), "half a body is no request");
+        },
+    );
+}
+
+#[test]
+fn a_connection_wakes_from_its_sleep() {
+    for driver in DRIVERS {
+        let origin = Origin::saying(OK);
+        let gateway = gateway(driver, &[origin.address], "", "");
+        let mut client = Client::connect(gateway.address(0));
+        assert!(carries_on(&mut client));
+        // Asleep, it has let its buffers go.
+        until("sleep", || {
+            let metrics = gateway.text("/metrics");
+            metrics
+                .contains("\nsluice_connections_idle 1\n")
+                .then_some(())
+        });
+        client.send("GET /o/x HTTP/1.1\r\nHo");
+        client.send("st: a\r\n\r\n");
+        assert_eq!(client.response().expect("an answer").text(), "ok");
+        assert!(carries_on(&mut client));
+    }
+}
+
+#[test]
+fn a_tunnel_carries_both_ways_and_ends_with_either_side() {
+    on_both_drivers(
+        || {
+            Origin::start(|asked| {
+                assert!(
+                    asked
+                        .head
+                        .to_ascii_lowercase()
+                        .contains("upgrade: websocket")
+                );
+                asked.say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nfirst");
+                let said = asked.body_until(b"!");
+                asked.say(&said);
+                After::Close
+            })
+        },
+        |_, address| {
+            let mut client = Client::connect(address);
+            client.send(
+                "GET /o/ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Key: x\r\n\r\n",
+            );
+            let head = client.head().expect("an answer").to_ascii_lowercase();
+            assert!(head.starts_with("http/1.1 101 "), "{head}");
+            assert!(head.contains("\r\nupgrade: websocket\r\n"), "{head}");
+            assert!(head.contains("\r\nconnection: upgrade\r\n"), "{head}");
+            assert_eq!(client.read_until(b"first"), Some(b"first".to_vec()));
+            client.send("hello").send(" there!");
+            assert_eq!(client.read_until(b"!"), Some(b"hello there!".to_vec()));
+            assert!(client.is_closed());
+        },
+    );
+}
+
+#[test]
+fn without_101_there_is_no_tunnel() {
+    on_both_drivers(
+        || Origin::saying(OK),
+        |origin, address| {
+            let mut client = Client::connect(address);
+            client.send(
+                "GET /o/ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\
+                 GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n",
+            );
+            assert_eq!(client.response().expect("an answer").status, 200);
+            assert_eq!(client.response().expect("an answer").status, 404);
+            origin.next_head();
+            assert!(
+                !origin.was_asked(),
+                "what stood behind the upgrade went to the origin"
+            );
+        },
+    );
+}
