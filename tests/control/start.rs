@@ -24,8 +24,11 @@ fn it_serves_what_is_configured() {
         }
         let log = gateway.folder.join("access.log");
         until("the log's lines", || {
+            // Two connections may be two workers', whose lines keep no order between them.
             let text = fs::read_to_string(&log).unwrap();
-            (text == "200 /version\n200 /x\n").then_some(())
+            let mut lines: Vec<&str> = text.lines().collect();
+            lines.sort_unstable();
+            (lines == ["200 /version", "200 /x"]).then_some(())
         });
     }
 }
