@@ -1,3 +1,5 @@
+//! Formats, and the lines that they make.
+
 use super::*;
 use crate::error::Error;
 use proptest::prelude::*;

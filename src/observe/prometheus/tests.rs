@@ -1,3 +1,5 @@
+//! The exposition, held against a strict reader of its format.
+
 use super::*;
 use crate::observe::Record;
 use std::collections::{BTreeMap, HashSet};

@@ -1,3 +1,5 @@
+//! The log's thread: what is written, what is lost, and what is told of it.
+
 use super::*;
 use crate::observe::{Format, Record};
 use std::{
