@@ -39,13 +39,18 @@ impl Pool {
     }
 
     fn rent_of(self: &Rc<Self>, kept: &RefCell<Vec<Vec<u8>>>, capacity: usize) -> Buffer {
-        self.rented.set(self.rented.get() + 1);
-        let bytes = kept.borrow_mut().pop();
         Buffer {
-            bytes: bytes.unwrap_or_else(|| Vec::with_capacity(capacity)),
+            bytes: self.storage(kept, capacity),
+            is_rented: true,
             start: 0,
             pool: Rc::clone(self),
         }
+    }
+
+    fn storage(&self, kept: &RefCell<Vec<Vec<u8>>>, capacity: usize) -> Vec<u8> {
+        self.rented.set(self.rented.get() + 1);
+        let bytes = kept.borrow_mut().pop();
+        bytes.unwrap_or_else(|| Vec::with_capacity(capacity))
     }
 
     fn give_back(&self, mut bytes: Vec<u8>) {
@@ -68,6 +73,8 @@ impl Pool {
 #[derive(Debug)]
 pub struct Buffer {
     bytes: Vec<u8>,
+    /// Whether the storage is this buffer's; an operation under way may hold it meanwhile.
+    is_rented: bool,
     /// Bytes at the front that have been used. `start <= bytes.len()`.
     start: usize,
     pool: Rc<Pool>,
@@ -75,7 +82,7 @@ pub struct Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.pool.give_back(std::mem::take(&mut self.bytes));
+        self.give_back();
     }
 }
 
@@ -145,6 +152,29 @@ impl Buffer {
         self.start
     }
 
+    /// Gives the storage back to the pool; nothing may be in it. [`Self::ensure`] takes one again:
+    /// the one that was given back last, which is still in the CPU's cache.
+    pub fn release(&mut self) {
+        debug_assert!(self.filled().is_empty(), "bytes would be lost");
+        self.start = 0;
+        self.give_back();
+    }
+
+    fn give_back(&mut self) {
+        if self.is_rented {
+            self.is_rented = false;
+            self.pool.give_back(std::mem::take(&mut self.bytes));
+        }
+    }
+
+    /// Has storage again after [`Self::release`].
+    pub fn ensure(&mut self) {
+        if !self.is_rented {
+            self.is_rented = true;
+            self.bytes = self.pool.storage(&self.pool.small, BUFFER_BYTES);
+        }
+    }
+
     /// Bytes that fit behind the filled part.
     pub fn room(&self) -> usize {
         self.bytes.capacity() - self.bytes.len()
@@ -185,6 +215,23 @@ mod tests {
         buffer.clear_with_room(18);
         assert!(buffer.filled().is_empty());
         assert_eq!(buffer.used(), 18);
+    }
+
+    #[test]
+    fn a_released_buffer_is_the_next_ones_storage() {
+        let pool = Rc::new(Pool::default());
+        let mut one = pool.rent();
+        let storage = one.storage().as_ptr();
+        one.release();
+        one.release();
+        assert_eq!((pool.rented(), one.room()), (0, 0));
+        let mut two = pool.rent();
+        assert_eq!(two.storage().as_ptr(), storage);
+        one.ensure();
+        one.ensure();
+        assert_eq!((pool.rented(), one.room()), (2, BUFFER_BYTES));
+        drop((one, two));
+        assert_eq!(pool.rented(), 0);
     }
 
     #[test]

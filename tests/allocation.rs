@@ -56,7 +56,9 @@ const OTHER_MAX: u64 = 100;
 
 fn main() {
     // The name of the driver comes first, as the two cannot run in one process one after the other.
-    let driver = std::env::args().nth(1).filter(|word| !word.starts_with('-'));
+    let driver = std::env::args()
+        .nth(1)
+        .filter(|word| !word.starts_with('-'));
     match driver.as_deref() {
         Some(driver @ ("uring" | "epoll" | "auto")) => count(driver),
         _ => {

@@ -146,13 +146,11 @@ pub enum Closed {
     Broken,
     /// A bug: a panic was caught.
     Panic,
-    /// The worker holds as many connections as it may.
-    Full,
 }
 
 impl Closed {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::Client,
         Self::Done,
         Self::Idle,
@@ -161,7 +159,6 @@ impl Closed {
         Self::Drain,
         Self::Broken,
         Self::Panic,
-        Self::Full,
     ];
 
     /// The name in metrics.
@@ -175,7 +172,6 @@ impl Closed {
             Self::Drain => "drain",
             Self::Broken => "broken",
             Self::Panic => "panic",
-            Self::Full => "full",
         }
     }
 }
@@ -196,6 +192,8 @@ pub struct WorkerCells {
     pub connections_open: Gauge,
     /// Of those, how many wait for a request.
     pub connections_idle: Gauge,
+    /// Those of them that have let go of their buffers.
+    pub connections_asleep: Gauge,
     /// Connections closed, by [`Closed`]; written through [`Self::closed`].
     pub connections_closed: [Counter; Closed::ALL.len()],
     /// `accept` calls that failed.
@@ -243,6 +241,7 @@ impl WorkerCells {
             connections_accepted: Counter::default(),
             connections_open: Gauge::default(),
             connections_idle: Gauge::default(),
+            connections_asleep: Gauge::default(),
             connections_closed: Default::default(),
             accept_errors: Counter::default(),
             requests_total: Counter::default(),

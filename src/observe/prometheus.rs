@@ -105,6 +105,7 @@ const WORKER_ROWS: &[WorkerRow] = &[
     ("sluice_connections_accepted_total", COUNTER, "Client connections accepted.", |c| c.connections_accepted.read()),
     ("sluice_connections_open", GAUGE, "Client connections open now.", |c| c.connections_open.read()),
     ("sluice_connections_idle", GAUGE, "Open client connections that wait for a request.", |c| c.connections_idle.read()),
+    ("sluice_connections_asleep", GAUGE, "Idle client connections that have let go of their buffers.", |c| c.connections_asleep.read()),
     ("sluice_accept_errors_total", COUNTER, "Accepts that failed.", |c| c.accept_errors.read()),
     ("sluice_heads_total", COUNTER, "Request heads read, those of refused requests included.", |c| c.requests_total.read()),
     ("sluice_requests_in_flight", GAUGE, "Requests begun and not ended.", |c| c.requests_in_flight.read()),

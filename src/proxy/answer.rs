@@ -47,19 +47,22 @@ pub(super) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
+    /// The way back while nothing is read of the client: its one deadline is for what is written.
     pub(super) fn of(
         session: &'a mut Session<'_>,
         plan: &Plan<'a>,
         request_sent: &'a Cell<bool>,
     ) -> Self {
-        Self::split(session, plan, request_sent).0
+        let deadline = session.deadline;
+        Self::split(session, plan, request_sent, deadline).0
     }
 
-    /// The same, and what is left of the client: its reading side.
+    /// The same with a deadline of its own, and what is left of the client: its reading side.
     pub(super) fn split(
         session: &'a mut Session<'_>,
         plan: &Plan<'a>,
         request_sent: &'a Cell<bool>,
+        client_deadline: &'a Deadline,
     ) -> (Self, &'a mut ReadHalf, &'a Deadline) {
         let name = plan.snapshot.settings.forwarding.request_id.as_deref();
         let answer = Self {
@@ -70,7 +73,7 @@ impl<'a> Answer<'a> {
             origin_in: &mut session.origin_in,
             out: &mut session.out,
             client: &mut session.client.write,
-            client_deadline: &session.write_deadline,
+            client_deadline,
             write_max: session.timeouts.send,
             request_id: name.map(|name| (name, session.request_id.as_bytes())),
             request_sent,
@@ -130,6 +133,7 @@ impl<'a> Answer<'a> {
     async fn forward_interim(&mut self, trail: &mut Trail<'_>) -> Result<(), Error> {
         let unasked = self.response.status == 100 && !self.head.expects_continue();
         if self.head.version == Version::Http11 && !unasked {
+            self.out.ensure();
             let buffer = self.origin_in.filled();
             let out = self.out.storage();
             write_response(
@@ -181,6 +185,7 @@ impl<'a> Answer<'a> {
             _ => after_request(self.head, lives),
         };
         let date = self.core.date(trail.now);
+        self.out.ensure();
         let buffer = self.origin_in.filled();
         let out = self.out.storage();
         write_response(

@@ -11,7 +11,7 @@ use super::{
     tunnel,
 };
 use crate::{
-    bounds::{BUFFER_BYTES, LINGER_BYTES_MAX},
+    bounds::LINGER_BYTES_MAX,
     clock::{self, Instant},
     error::Error,
     net::{Deadline, Peer, Stream},
@@ -88,6 +88,7 @@ async fn awake(core: &Rc<Core>, client: &mut Stream, deadline: &Deadline, peer: 
         let next = match arrival {
             Ok(Arrival::Request) => request(&mut session, Rc::clone(&view), started).await,
             Ok(Arrival::Asleep) => return Outcome::Asleep,
+            Ok(Arrival::End) if deadline.expired() => return Outcome::Closed(expired(core)),
             Ok(Arrival::End) => return Outcome::Closed(Closed::Client),
             Err(error) => refuse_head(&mut session, &view.snapshot, started, error).await,
         };
@@ -100,6 +101,15 @@ async fn awake(core: &Rc<Core>, client: &mut Stream, deadline: &Deadline, peer: 
                 return Outcome::Closed(Closed::Refused);
             }
         }
+    }
+}
+
+/// Why an idle connection was ended.
+fn expired(core: &Core) -> Closed {
+    if core.is_draining() {
+        Closed::Drain
+    } else {
+        Closed::Idle
     }
 }
 
@@ -153,6 +163,11 @@ async fn request(session: &mut Session<'_>, view: Rc<View>, started: Instant) ->
     session.core.cells.requests_in_flight.down();
     if next == Next::Request {
         session.inbound.consume(used);
+        // Until the next request only what it will be read into is held.
+        session.out.clear();
+        session.out.release();
+        session.origin_in.clear();
+        session.origin_in.release();
     }
     next
 }
@@ -176,14 +191,14 @@ async fn rest_of_body(
 ) -> Result<(), Error> {
     let mut from = From {
         half: &mut rest.origin.stream.read,
-        deadline: &rest.origin.read_deadline,
+        deadline: &rest.origin.deadline,
         silence_max: rest.silence_max,
         until: rest.until,
         input: &mut session.origin_in,
     };
     let mut to = To {
         half: &mut session.client.write,
-        deadline: &session.write_deadline,
+        deadline: session.deadline,
         write_max: session.timeouts.send,
         output: &mut session.out,
     };
@@ -193,10 +208,6 @@ async fn rest_of_body(
         .await;
     trail.response_bytes = rest.relay.written;
     trail.response_body_bytes = rest.relay.bytes;
-    // A long body may have left a large buffer behind, or one that grew.
-    if session.origin_in.capacity() != BUFFER_BYTES {
-        session.origin_in = session.core.buffers.rent();
-    }
     ended.map_err(of_origin)?;
     trail.now = clock::now();
     rest.finish(session, trail);

@@ -102,6 +102,7 @@ pub(super) async fn attempt(
         connection: Connection::Fresh,
     })?;
     write_head(session, plan, endpoint);
+    session.origin_in.ensure();
     session.origin_in.clear();
     session.response.reset();
 
@@ -205,6 +206,7 @@ fn write_head(session: &mut Session<'_>, plan: &Plan<'_>, endpoint: usize) {
         request_id_name: forwarding.request_id.as_deref(),
         request_id: session.request_id.as_bytes(),
     };
+    session.out.ensure();
     session.out.clear();
     let target = |out: &mut Vec<u8>| out.extend_from_slice(&session.target);
     write_request(
@@ -232,7 +234,7 @@ async fn send_whole(
         session.out.storage().extend_from_slice(body);
     }
     origin
-        .write_deadline
+        .deadline
         .limit(plan.upstream.settings.timeouts.between_bytes);
     let mut written = origin.stream.write.drain(&mut session.out).await;
     if !together && written.is_ok() {
@@ -244,7 +246,7 @@ async fn send_whole(
             .write_range(&mut session.inbound, start, end)
             .await;
     }
-    origin.write_deadline.clear();
+    session.out.release();
     // A failed write may have been the origin's answer and close: 413, or a redirect. It is read.
     match written {
         Err(_) if length == 0 => Err(Error::UpstreamClosed),
@@ -263,7 +265,7 @@ async fn answer_whole(
     let request_sent = Cell::new(true);
     trail.request_bytes = plan.whole_body.unwrap_or(0) as u64;
     let mut answer = Answer::of(session, plan, &request_sent);
-    let (read, deadline) = (&mut origin.stream.read, &origin.read_deadline);
+    let (read, deadline) = (&mut origin.stream.read, &origin.deadline);
     answer.receive(read, deadline, Some(limit), trail).await?;
     answer.begin(trail).await
 }
@@ -302,14 +304,18 @@ async fn stream(
     let mut upload = Relay::new(source, sink).limited(plan.body_bytes_max);
     let request_sent = Cell::new(false);
     let silence_max = session.timeouts.body;
-    let (mut answer, client_read, client_deadline) = Answer::split(session, plan, &request_sent);
+    // Both ways at once: the writing sides get deadlines of their own.
+    let origin_write_deadline = session.core.deadlines.register(origin.stream.fd());
+    let client_write_deadline = session.core.deadlines.register(session.client.fd());
+    let (mut answer, client_read, client_deadline) =
+        Answer::split(session, plan, &request_sent, &client_write_deadline);
 
     let outcome = {
         let (origin_read, origin_write) = (&mut origin.stream.read, &mut origin.stream.write);
         let mut pump = pin!(async {
             let mut to = To {
                 half: origin_write,
-                deadline: &origin.write_deadline,
+                deadline: &origin_write_deadline,
                 write_max: timeouts.between_bytes,
                 output: &mut request_out,
             };
@@ -326,19 +332,13 @@ async fn stream(
         let head_seen = Cell::new(false);
         let mut reply = pin!(async {
             answer
-                .receive(origin_read, &origin.read_deadline, None, trail)
+                .receive(origin_read, &origin.deadline, None, trail)
                 .await?;
             head_seen.set(true);
             let mut relay = answer.begin(trail).await?;
             if !relay.is_done() && !request_sent.get() {
                 answer
-                    .relay_all(
-                        &mut relay,
-                        origin_read,
-                        &origin.read_deadline,
-                        plan,
-                        &buffers,
-                    )
+                    .relay_all(&mut relay, origin_read, &origin.deadline, plan, &buffers)
                     .await?;
             }
             Ok(relay)
@@ -354,7 +354,7 @@ async fn stream(
                     Err(broken) => return Poll::Ready(Err(of_client(broken))),
                 }
                 if !head_seen.get() {
-                    origin.read_deadline.limit_read(timeouts.response);
+                    origin.deadline.limit_read(timeouts.response);
                 }
             }
             reply.as_mut().poll(cx)

@@ -10,13 +10,12 @@ use crate::{
 };
 use std::{rc::Rc, time::Duration};
 
-/// A connection to an origin. The deadlines go before the socket that they watch.
+/// A connection to an origin. The deadline goes before the socket that it watches.
 #[derive(Debug)]
 pub(super) struct OriginConnection {
-    /// The limit of what is read.
-    pub(super) read_deadline: Deadline,
-    /// The limit of what is written.
-    pub(super) write_deadline: Deadline,
+    /// The limit of the step at hand: nothing is read while something is written, but where a
+    /// body streams, which has another for that.
+    pub(super) deadline: Deadline,
     /// The connection.
     pub(super) stream: Stream,
     /// Its place in the endpoint's count.
@@ -105,8 +104,7 @@ async fn open(
     })?;
     core.cells.upstream_opened.add(1);
     Ok(OriginConnection {
-        read_deadline: core.deadlines.register(stream.fd()),
-        write_deadline: core.deadlines.register(stream.fd()),
+        deadline: core.deadlines.register(stream.fd()),
         stream,
         _permit: permit,
     })

@@ -67,6 +67,7 @@ async fn write(
 ) -> io::Result<()> {
     let after = after(session, trail);
     let date = session.core.date(trail.now);
+    session.out.ensure();
     let mut out = std::mem::take(session.out.storage());
     out.clear();
     let response = OwnResponse {
@@ -89,9 +90,9 @@ async fn write(
     if response_has_body(session.head.method, own.status) {
         trail.response_body_bytes = own.body.len() as u64;
     }
-    session.write_deadline.limit(session.timeouts.send);
+    session.deadline.limit(session.timeouts.send);
     let result = session.client.write.drain(&mut session.out).await;
-    session.write_deadline.clear();
+    session.deadline.clear();
     result
 }
 

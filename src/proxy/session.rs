@@ -5,7 +5,7 @@
 
 use super::core::Core;
 use crate::{
-    bounds::AWAKE_IDLE_MS,
+    bounds::{AWAKE_IDLE_MS, BUFFERS_KEPT_MAX},
     buffer::Buffer,
     clock::{self, Instant},
     error::Error,
@@ -31,10 +31,8 @@ pub(super) struct Session<'c> {
     pub(super) core: &'c Rc<Core>,
     /// The client's connection.
     pub(super) client: &'c mut Stream,
-    /// The limit of what is read from the client.
+    /// The limit of the step at hand with the client.
     pub(super) deadline: &'c Deadline,
-    /// The limit of what is written to it.
-    pub(super) write_deadline: Deadline,
     /// Who is at the other end.
     pub(super) peer: Peer,
     /// The peer's address as text; empty on a Unix socket.
@@ -254,7 +252,6 @@ impl<'c> Session<'c> {
         settings: &Settings,
     ) -> Self {
         Self {
-            write_deadline: core.deadlines.register(client.fd()),
             core,
             client,
             deadline,
@@ -320,14 +317,21 @@ impl<'c> Session<'c> {
             return Arrival::End;
         }
         self.inbound.clear();
-        let cancel = self
-            .deadline
-            .cancel_idle_read(AWAKE_IDLE.min(self.timeouts.idle));
-        let read = self
-            .client
-            .read
-            .fill_or_cancel(&mut self.inbound, cancel)
-            .await;
+        self.core.cells.connections_idle.up();
+        // While the pool would keep this one's buffer all the same, sleep would free nothing, and
+        // a read that can be cancelled costs more than one that cannot.
+        let read = if self.core.buffers.rented() <= BUFFERS_KEPT_MAX {
+            self.deadline.limit_idle(self.timeouts.idle);
+            self.client.read.fill(&mut self.inbound, 0).await
+        } else {
+            let time = AWAKE_IDLE.min(self.timeouts.idle);
+            let cancel = self.deadline.cancel_idle_read(time);
+            self.client
+                .read
+                .fill_or_cancel(&mut self.inbound, cancel)
+                .await
+        };
+        self.core.cells.connections_idle.down();
         match read {
             Ok(0) => Arrival::End,
             Ok(_) => {

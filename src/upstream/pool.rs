@@ -163,7 +163,10 @@ mod tests {
         assert_eq!(pool.take(at(80)), None);
         pool.expire(at(80), |name| closed.push(name));
         assert_eq!((closed.as_str(), pool.len()), ("abc", 0));
-        assert!(pool.idle.capacity() <= CAPACITY_KEPT, "an empty pool holds little memory");
+        assert!(
+            pool.idle.capacity() <= CAPACITY_KEPT,
+            "an empty pool holds little memory"
+        );
     }
 
     #[test]

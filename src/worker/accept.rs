@@ -65,7 +65,6 @@ pub(super) async fn accept(core: Rc<Core>, listener: Listener, accepting: Rc<Acc
         for _ in 0..BATCH {
             let connections_max = core.view().snapshot.settings.connections_max;
             if core.connections.get() >= connections_max {
-                core.cells.closed(Closed::Full);
                 monoio::time::sleep(FULL_PAUSE).await;
                 break;
             }

@@ -40,7 +40,8 @@ pub enum Command {
     Listen(Vec<Listening>, oneshot::Sender<()>),
     /// Take what waits on these, then close them.
     Unlisten(Vec<ListenerId>, oneshot::Sender<()>),
-    /// Stop listening, finish what is in flight, then end.
+    /// Stop listening and end connections as soon as nothing is in flight on them. The worker
+    /// lives on until it is told to stop: who asked sees in its cells when all are gone.
     Drain,
     /// End now.
     Stop,
@@ -124,7 +125,7 @@ pub(super) fn pair() -> io::Result<(Inbox, Outbox)> {
 }
 
 impl Inbox {
-    /// Does what it is told until it is told to stop, or has drained.
+    /// Does what it is told until it is told to stop.
     pub(super) async fn run(self, core: &Rc<Core>) {
         let wake = std::net::TcpStream::from(OwnedFd::from(self.wake));
         let mut wake = match Stream::adopt(wake, core.driver) {

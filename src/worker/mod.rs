@@ -50,8 +50,7 @@ pub struct WorkerParts {
     pub seed: u64,
 }
 
-/// Starts a worker. It serves from the moment that it is told to listen, until it is told to stop
-/// or has drained.
+/// Starts a worker. It serves from the moment that it is told to listen, until it is told to stop.
 ///
 /// # Errors
 /// No thread, no pair of sockets, or no runtime by the driver asked for.

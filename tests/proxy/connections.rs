@@ -88,23 +88,36 @@ fn a_half_closed_client_gets_its_answer() {
 }
 
 #[test]
-fn a_connection_wakes_from_its_sleep() {
+fn connections_wake_from_their_sleep() {
+    // More than a worker keeps buffers for.
+    const CONNECTIONS: usize = 200;
     for driver in DRIVERS {
         let origin = Origin::saying(OK);
         let gateway = gateway(driver, &[origin.address], "", "");
-        let mut client = Client::connect(gateway.address(0));
-        assert!(carries_on(&mut client));
-        // Asleep, it has let its buffers go.
-        until("sleep", || {
+        let mut clients: Vec<Client> = (0..CONNECTIONS)
+            .map(|_| Client::connect(gateway.address(0)))
+            .collect();
+        for client in &mut clients {
+            assert!(carries_on(client));
+        }
+        let gauge = |name: &str| {
             let metrics = gateway.text("/metrics");
-            metrics
-                .contains("\nsluice_connections_idle 1\n")
-                .then_some(())
+            let line = metrics
+                .lines()
+                .find_map(|line| line.strip_prefix(name).map(str::trim));
+            line.and_then(|number| number.parse::<usize>().ok())
+                .expect("the gauge")
+        };
+        until("sleep", || {
+            (gauge("sluice_connections_asleep ") >= 50).then_some(())
         });
-        client.send("GET /o/x HTTP/1.1\r\nHo");
-        client.send("st: a\r\n\r\n");
-        assert_eq!(client.response().expect("an answer").text(), "ok");
-        assert!(carries_on(&mut client));
+        assert_eq!(gauge("sluice_connections_idle "), CONNECTIONS);
+        for client in &mut clients {
+            client.send("GET /o/x HTTP/1.1\r\nHo");
+            client.send("st: a\r\n\r\n");
+            assert_eq!(client.response().expect("an answer").text(), "ok");
+            assert!(carries_on(client));
+        }
     }
 }
 

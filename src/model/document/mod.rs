@@ -95,7 +95,7 @@ settings! {
 
     /// How much is taken from clients.
     struct Limits {
-        /// Client connections of one worker. More are closed as they come.
+        /// Client connections of one worker. More wait in the backlog until one has ended.
         connections: u64, default(16_384), within(1..=1_000_000);
         /// Bytes of a request's head. A larger one is answered 431.
         head_bytes: Size, default(Size(bounds::HEAD_BYTES_MAX as u64)),
