@@ -61,11 +61,13 @@ pub async fn connection(core: Rc<Core>, mut client: Stream, peer: Peer) {
         deadline.sleep();
         deadline.limit_idle(core.view().snapshot.settings.timeouts.idle);
         core.cells.connections_idle.up();
+        core.cells.connections_asleep.up();
+        core.fell_asleep.set(core.fell_asleep.get() + 1);
         let ready = client.read.readable().await;
+        core.cells.connections_asleep.down();
         core.cells.connections_idle.down();
         if deadline.expired() {
-            let drained = core.is_draining();
-            break if drained { Closed::Drain } else { Closed::Idle };
+            break expired(&core);
         }
         if ready.is_err() {
             break Closed::Client;

@@ -1,12 +1,14 @@
 //! One core: a pinned thread with its own runtime, listeners, connections and pools.
 //!
 //! `cpus.rs` says how many there are and where, `runtime.rs` how one waits for the kernel,
-//! `inbox.rs` how the control plane talks to it, `accept.rs` where connections come from. It
-//! never decides anything about a request: that is `proxy/`.
+//! `inbox.rs` how the control plane talks to it, `accept.rs` where connections come from,
+//! `memory.rs` what is given back after a burst. It never decides anything about a request: that is
+//! `proxy/`.
 
 mod accept;
 mod cpus;
 mod inbox;
+mod memory;
 mod runtime;
 
 pub use cpus::{Cpus, usable_cpus};
@@ -94,6 +96,7 @@ async fn serve(parts: WorkerParts, driver: crate::net::Driver, inbox: Inbox) {
         loop {
             monoio::time::sleep(Duration::from_millis(TICK_MS)).await;
             ticking.tick();
+            memory::give_back(&ticking);
         }
     });
     inbox.run(&core).await;
