@@ -112,7 +112,7 @@ impl Deadlines {
     fn ticks(duration: Duration) -> Tick {
         // Plain arithmetic: a `Duration` in milliseconds is 128 bits wide.
         let ms = duration.as_secs().saturating_mul(1000) + u64::from(duration.subsec_millis());
-        let whole = duration.subsec_nanos() % 1_000_000 == 0;
+        let whole = duration.subsec_nanos().is_multiple_of(1_000_000);
         let ticks = (ms + u64::from(!whole)).div_ceil(TICK_MS);
         // One more, as part of the present tick has gone already.
         Tick::try_from(ticks).map_or(NEVER - 1, |ticks| ticks.saturating_add(1))

@@ -325,7 +325,7 @@ fn record(session: &Session<'_>, snapshot: &Snapshot, trail: &Trail<'_>) {
         .add(trail.request_bytes + head.len as u64);
     if let Some(metrics) = route
         .map(|route| &route.metrics)
-        .or(trail.stage.map(|stage| &stage.metrics))
+        .or_else(|| trail.stage.map(|stage| &stage.metrics))
     {
         metrics.observe(core.worker, &record);
     }

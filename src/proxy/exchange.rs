@@ -16,6 +16,7 @@ use super::{
     session::{Session, Trail},
 };
 use crate::{
+    buffer::Buffer,
     clock::{self, Instant},
     error::Error,
     http::{CHUNK_SIZE_ROOM, ChunkedDecoder, Declared, Method, Provenance, write_request},
@@ -279,6 +280,41 @@ impl Plan<'_> {
     }
 }
 
+/// A request's body on its way: what goes first, what has been read, how it is relayed.
+struct Upload {
+    /// The request's head.
+    request_out: Buffer,
+    /// What has come of the body.
+    body_in: Buffer,
+    relay: Relay,
+}
+
+impl Upload {
+    /// Takes the request's head out of `out`, and what stands behind the client's head out of
+    /// `inbound`.
+    fn begin(session: &mut Session<'_>, plan: &Plan<'_>) -> Self {
+        let buffers = &session.core.buffers;
+        let mut request_out = buffers.rent();
+        std::mem::swap(&mut request_out, &mut session.out);
+        let mut body_in = buffers.rent();
+        body_in.clear_with_room(CHUNK_SIZE_ROOM);
+        body_in
+            .storage()
+            .extend_from_slice(&session.inbound.filled()[session.head.len..]);
+        session.inbound.truncate(session.head.len);
+        let (source, sink) = match session.head.declared() {
+            Declared::Length(length) => (Source::Length(length), Sink::Plain),
+            Declared::Chunked => (Source::Chunked(ChunkedDecoder::default()), Sink::Chunked),
+            Declared::Nothing => (Source::Length(0), Sink::Plain),
+        };
+        Self {
+            request_out,
+            body_in,
+            relay: Relay::new(source, sink).limited(plan.body_bytes_max),
+        }
+    }
+}
+
 /// Streams the request's body and takes the answer at the same time.
 async fn stream(
     session: &mut Session<'_>,
@@ -288,20 +324,11 @@ async fn stream(
 ) -> Result<Relay, Error> {
     let buffers = Rc::clone(&session.core.buffers);
     let timeouts = plan.upstream.settings.timeouts;
-    let mut request_out = buffers.rent();
-    std::mem::swap(&mut request_out, &mut session.out);
-    let mut body_in = buffers.rent();
-    body_in.clear_with_room(CHUNK_SIZE_ROOM);
-    body_in
-        .storage()
-        .extend_from_slice(&session.inbound.filled()[session.head.len..]);
-    session.inbound.truncate(session.head.len);
-    let (source, sink) = match session.head.declared() {
-        Declared::Length(length) => (Source::Length(length), Sink::Plain),
-        Declared::Chunked => (Source::Chunked(ChunkedDecoder::default()), Sink::Chunked),
-        Declared::Nothing => (Source::Length(0), Sink::Plain),
-    };
-    let mut upload = Relay::new(source, sink).limited(plan.body_bytes_max);
+    let Upload {
+        mut request_out,
+        mut body_in,
+        relay: mut upload,
+    } = Upload::begin(session, plan);
     let request_sent = Cell::new(false);
     let silence_max = session.timeouts.body;
     // Both ways at once: the writing sides get deadlines of their own.
@@ -361,16 +388,18 @@ async fn stream(
         })
         .await
     };
+    end_upload(session, trail, &upload, &body_in);
+    outcome
+}
+
+/// Notes how far the body came. What the client sent behind it is its next request.
+fn end_upload(session: &mut Session<'_>, trail: &mut Trail<'_>, upload: &Relay, body_in: &Buffer) {
     trail.request_bytes = upload.bytes;
     trail.request_read = upload.is_done();
-    // What the client sent behind the body is its next request.
     if upload.is_done() {
-        session
-            .inbound
-            .storage()
-            .extend_from_slice(body_in.filled());
+        let next = body_in.filled();
+        session.inbound.storage().extend_from_slice(next);
     }
-    outcome
 }
 
 /// What a request's body that did not arrive whole means.

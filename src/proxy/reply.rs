@@ -18,16 +18,15 @@ pub(super) async fn refuse(
 ) -> io::Result<()> {
     let answer = error.answer();
     let mut lines = b"content-type: application/json\r\n".to_vec();
-    match error {
-        Error::AuthenticationTokenMissing => {
-            lines.extend_from_slice(b"x-amzn-errortype: MissingAuthenticationTokenException\r\n");
-        }
-        Error::MethodNotAllowed => write_allow(session, trail, &mut lines),
-        Error::Throttled => {
-            let seconds = trail.retry_after.map_or(1, |after| after.as_secs() + 1);
-            lines.extend_from_slice(format!("retry-after: {seconds}\r\n").as_bytes());
-        }
-        _ => {}
+    if error == Error::AuthenticationTokenMissing {
+        lines.extend_from_slice(b"x-amzn-errortype: MissingAuthenticationTokenException\r\n");
+    }
+    if error == Error::MethodNotAllowed {
+        write_allow(session, trail, &mut lines);
+    }
+    if let Some(after) = trail.retry_after {
+        let seconds = after.as_secs() + 1;
+        lines.extend_from_slice(format!("retry-after: {seconds}\r\n").as_bytes());
     }
     let body = format!(r#"{{"message":"{}"}}"#, answer.message);
     let own = Own {

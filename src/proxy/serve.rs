@@ -6,7 +6,7 @@
 
 use super::{
     core::View,
-    exchange::{self, Plan, Way},
+    exchange::{self, FailedAttempt, Plan, Way},
     reply,
     session::{Session, Trail},
 };
@@ -124,10 +124,12 @@ fn admit(route: &Route, trail: &mut Trail<'_>) -> Result<(), Error> {
 
 /// A body that says that it is too long is not read at all.
 fn check_body(session: &Session<'_>, route: &Route) -> Result<(), Error> {
-    match session.head.declared() {
-        Declared::Length(length) if length > route.body_bytes_max => Err(Error::BodyTooLarge),
-        _ => Ok(()),
+    if let Declared::Length(length) = session.head.declared()
+        && length > route.body_bytes_max
+    {
+        return Err(Error::BodyTooLarge);
     }
+    Ok(())
 }
 
 /// Attempts at the upstream's endpoints until one answers or nothing more may be tried.
@@ -180,25 +182,7 @@ async fn forward<'v>(
             Err(failed) => failed,
         };
         last = failed.error;
-        let Some(failure) = Failure::of_error(failed.error) else {
-            return Err(last);
-        };
-        let next = attempts.next(
-            Failed {
-                failure,
-                progress: failed.progress,
-                connection: failed.connection,
-                method: session.head.method,
-            },
-            &upstream.settings.retry,
-            &upstream.state.budget,
-            trail.now,
-        );
-        if next != Next::Fresh {
-            session
-                .core
-                .observe(upstream, endpoint, Outcome::Failure(failure), trail.now);
-        }
+        let next = after_failure(session, trail, &plan, &mut attempts, endpoint, &failed);
         match next {
             Next::Elsewhere => {
                 tried.add(endpoint);
@@ -212,6 +196,38 @@ async fn forward<'v>(
         }
         session.core.cells.retries.add(1);
     }
+}
+
+/// What follows on a failed attempt. The upstream is told of a failure that speaks against the
+/// endpoint.
+fn after_failure(
+    session: &Session<'_>,
+    trail: &Trail<'_>,
+    plan: &Plan<'_>,
+    attempts: &mut Attempts,
+    endpoint: usize,
+    failed: &FailedAttempt,
+) -> Next {
+    let upstream = plan.upstream;
+    let Some(failure) = Failure::of_error(failed.error) else {
+        return Next::GiveUp;
+    };
+    let next = attempts.next(
+        Failed {
+            failure,
+            progress: failed.progress,
+            connection: failed.connection,
+            method: session.head.method,
+        },
+        &upstream.settings.retry,
+        &upstream.state.budget,
+        trail.now,
+    );
+    if next != Next::Fresh {
+        let outcome = Outcome::Failure(failure);
+        session.core.observe(upstream, endpoint, outcome, trail.now);
+    }
+    next
 }
 
 /// Puts what the balance hashes into the session; whether the request has it.

@@ -4,7 +4,7 @@ use super::{
     OK, carries_on,
     client::Client,
     gateway, on_both_drivers,
-    origin::{After, Origin},
+    origin::{After, Asked, Origin},
 };
 use crate::support::DRIVERS;
 
@@ -13,45 +13,48 @@ fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at * 31 % 251) as u8).collect()
 }
 
+/// Bytes of the bodies that are echoed.
+const LENGTH: usize = 3_000_000;
+
+/// Answers with the body that it was sent, in the framing that the path asks for.
+fn echo(asked: &mut Asked<'_>) -> After {
+    let chunked = asked.head.contains("transfer-encoding: chunked");
+    let body = if chunked {
+        let mut framed = asked.body_until(b"\r\n0\r\n\r\n");
+        unframe(&mut framed);
+        framed
+    } else {
+        asked.body(LENGTH)
+    };
+    let head = if asked.head.contains("/o/length") {
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len())
+    } else if asked.head.contains("/o/chunked") {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned()
+    } else {
+        "HTTP/1.1 200 OK\r\n\r\n".to_owned()
+    };
+    asked.say(head);
+    if asked.head.contains("/o/chunked") {
+        for part in body.chunks(70_001) {
+            asked.say(format!("{:x};ext=1\r\n", part.len()));
+            asked.say(part);
+            asked.say("\r\n");
+        }
+        asked.say("0\r\nX-Sum: 7\r\nHost: evil\r\n\r\n");
+        return After::Keep;
+    }
+    asked.say(&body);
+    if asked.head.contains("/o/length") {
+        After::Keep
+    } else {
+        After::Close
+    }
+}
+
 #[test]
 fn long_bodies_pass_both_ways_in_every_framing() {
-    const LENGTH: usize = 3_000_000;
     on_both_drivers(
-        || {
-            Origin::start(|asked| {
-                let chunked = asked.head.contains("transfer-encoding: chunked");
-                let body = if chunked {
-                    let mut framed = asked.body_until(b"\r\n0\r\n\r\n");
-                    unframe(&mut framed);
-                    framed
-                } else {
-                    asked.body(LENGTH)
-                };
-                let head = if asked.head.contains("/o/length") {
-                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len())
-                } else if asked.head.contains("/o/chunked") {
-                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned()
-                } else {
-                    "HTTP/1.1 200 OK\r\n\r\n".to_owned()
-                };
-                asked.say(head);
-                if asked.head.contains("/o/chunked") {
-                    for part in body.chunks(70_001) {
-                        asked.say(format!("{:x};ext=1\r\n", part.len()));
-                        asked.say(part);
-                        asked.say("\r\n");
-                    }
-                    asked.say("0\r\nX-Sum: 7\r\nHost: evil\r\n\r\n");
-                    return After::Keep;
-                }
-                asked.say(&body);
-                if asked.head.contains("/o/length") {
-                    After::Keep
-                } else {
-                    After::Close
-                }
-            })
-        },
+        || Origin::start(echo),
         |_, address| {
             let body = pattern(LENGTH);
             for path in ["/o/length", "/o/chunked", "/o/close"] {
