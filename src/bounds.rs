@@ -13,7 +13,7 @@ pub const BUFFER_LARGE_BYTES: usize = 64 * 1024;
 
 /// Buffers that a worker keeps for the next request; the rest go back to the allocator, so that
 /// memory falls again after a burst.
-pub const BUFFERS_KEPT_MAX: usize = 128;
+pub const BUFFERS_KEPT_MAX: usize = 96;
 
 /// Bytes of a message head, start line included. A larger request head is answered 431 (or 414
 /// where the target alone is too long). Amazon allows 10,240; browsers and SSO cookies need more.
@@ -24,6 +24,10 @@ const _: () = assert!(HEAD_BYTES_MAX <= BUFFER_BYTES);
 
 /// Header fields of one message. nginx has no count, Envoy 100, Amazon a total of bytes.
 pub const HEAD_FIELDS_MAX: usize = 100;
+
+/// Fields that a head's table has room for from the beginning; one with more makes it grow once.
+pub const HEAD_FIELDS_USUAL: usize = 32;
+const _: () = assert!(HEAD_FIELDS_USUAL <= HEAD_FIELDS_MAX);
 
 /// Bytes of a request target. RFC 9112 §3 asks for at least 8,000.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
@@ -100,7 +104,7 @@ const _: () = assert!(CLOCK_SKEW_NS_MAX > TICK_MS * 1_000_000);
 
 /// Bytes of access-log lines that wait for the writer, per worker. A line that finds no room is
 /// dropped and counted.
-pub const LOG_RING_BYTES: usize = 1024 * 1024;
+pub const LOG_RING_BYTES: usize = 512 * 1024;
 
 /// Bytes of one access-log line; what does not fit is cut at a field's border.
 pub const LOG_LINE_BYTES_MAX: usize = 16 * 1024;

@@ -89,7 +89,7 @@ pub struct RequestHead {
 impl Default for RequestHead {
     fn default() -> Self {
         Self {
-            fields: Fields::with_capacity(bounds::HEAD_FIELDS_MAX),
+            fields: Fields::with_capacity(bounds::HEAD_FIELDS_USUAL),
             ..Self::empty()
         }
     }

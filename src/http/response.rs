@@ -46,7 +46,7 @@ impl Default for ResponseHead {
             status: 0,
             version: Version::Http11,
             reason: Span::default(),
-            fields: Fields::with_capacity(bounds::HEAD_FIELDS_MAX),
+            fields: Fields::with_capacity(bounds::HEAD_FIELDS_USUAL),
             len: 0,
             scanned: 0,
         }

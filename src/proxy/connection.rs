@@ -62,7 +62,7 @@ pub async fn connection(core: Rc<Core>, mut client: Stream, peer: Peer) {
         deadline.limit_idle(core.view().snapshot.settings.timeouts.idle);
         core.cells.connections_idle.up();
         core.cells.connections_asleep.up();
-        core.fell_asleep.set(core.fell_asleep.get() + 1);
+        core.let_go.set(core.let_go.get() + 1);
         let ready = client.read.readable().await;
         core.cells.connections_asleep.down();
         core.cells.connections_idle.down();

@@ -72,8 +72,9 @@ pub struct Core {
     draining: Cell<bool>,
     /// Connections of clients now open.
     pub connections: Cell<usize>,
-    /// Connections that have let go of their memory since the worker last gave any back.
-    pub fell_asleep: Cell<usize>,
+    /// Connections that have let go of memory, asleep or closed, since the worker last gave any
+    /// back.
+    pub let_go: Cell<usize>,
 }
 
 /// A worker's view of one snapshot: the snapshot, and the worker's own state for its upstreams.
@@ -131,7 +132,7 @@ impl Core {
             random: Cell::new(parts.seed | 1),
             draining: Cell::new(false),
             connections: Cell::new(0),
-            fell_asleep: Cell::new(0),
+            let_go: Cell::new(0),
         });
         core.renew_wall_clock();
         core.revalidate();

@@ -126,5 +126,6 @@ fn begin(core: &Rc<Core>, accepted: Accepted) {
         }
         core.cells.connections_open.down();
         core.connections.set(core.connections.get() - 1);
+        core.let_go.set(core.let_go.get() + 1);
     });
 }

@@ -93,10 +93,11 @@ async fn serve(parts: WorkerParts, driver: crate::net::Driver, inbox: Inbox) {
     });
     let ticking = std::rc::Rc::clone(&core);
     monoio::spawn(async move {
+        let mut memory = memory::Memory::default();
         loop {
             monoio::time::sleep(Duration::from_millis(TICK_MS)).await;
             ticking.tick();
-            memory::give_back(&ticking);
+            memory.tick(&ticking);
         }
     });
     inbox.run(&core).await;
