@@ -44,6 +44,8 @@ pub struct CoreParts {
     pub reaper: mpsc::Sender<Arc<Snapshot>>,
     /// A seed for what is left to chance.
     pub seed: u64,
+    /// Connections of clients that the process's descriptors leave room for on this worker.
+    pub connections_room: usize,
 }
 
 /// What all requests of one worker share.
@@ -70,6 +72,7 @@ pub struct Core {
     wall_offset: Cell<Duration>,
     random: Cell<u64>,
     draining: Cell<bool>,
+    connections_room: usize,
     /// Connections of clients now open.
     pub connections: Cell<usize>,
     /// Connections that have let go of memory, asleep or closed, since the worker last gave any
@@ -131,6 +134,7 @@ impl Core {
             wall_offset: Cell::default(),
             random: Cell::new(parts.seed | 1),
             draining: Cell::new(false),
+            connections_room: parts.connections_room,
             connections: Cell::new(0),
             let_go: Cell::new(0),
         });
@@ -250,6 +254,12 @@ impl Core {
         bits ^= bits >> 27;
         self.random.set(bits);
         bits.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// Whether the worker may take another connection.
+    pub fn has_room(&self) -> bool {
+        let set = self.view.borrow().snapshot.settings.connections_max;
+        self.connections.get() < set.min(self.connections_room)
     }
 
     /// Begins to drain: connections end after the request in flight, idle ones at once.

@@ -5,6 +5,7 @@ use crate::{
     observe::Closed,
     proxy::{Core, connection},
 };
+use nix::sys::resource::{Resource, getrlimit};
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
@@ -15,6 +16,21 @@ use std::{
     task::{Poll, Waker},
     time::Duration,
 };
+
+/// Descriptors kept for what is neither a client's connection nor an origin's: listeners, logs,
+/// probes, the admin API.
+const DESCRIPTORS_KEPT: usize = 32;
+
+/// Connections of clients that the process's descriptors leave room for on one of `workers`: each
+/// may need a second descriptor, for an origin. Clients alone must not take all of them, or none
+/// of their requests could be served.
+pub(super) fn connections_room(workers: usize) -> usize {
+    let descriptors = match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((soft, _)) => usize::try_from(soft).unwrap_or(usize::MAX),
+        Err(_) => usize::MAX,
+    };
+    (descriptors.saturating_sub(DESCRIPTORS_KEPT) / 2 / workers.max(1)).max(1)
+}
 
 /// Connections accepted before other tasks get a turn.
 const BATCH: usize = 64;
@@ -63,8 +79,7 @@ pub(super) async fn accept(core: Rc<Core>, listener: Listener, accepting: Rc<Acc
             monoio::time::sleep(PAUSE).await;
         }
         for _ in 0..BATCH {
-            let connections_max = core.view().snapshot.settings.connections_max;
-            if core.connections.get() >= connections_max {
+            if !core.has_room() {
                 monoio::time::sleep(FULL_PAUSE).await;
                 break;
             }

@@ -90,6 +90,7 @@ async fn serve(parts: WorkerParts, driver: crate::net::Driver, inbox: Inbox) {
         log: parts.log,
         reaper: parts.reaper,
         seed: parts.seed,
+        connections_room: accept::connections_room(parts.workers),
     });
     let ticking = std::rc::Rc::clone(&core);
     monoio::spawn(async move {

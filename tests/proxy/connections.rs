@@ -3,10 +3,10 @@
 use super::{
     OK, carries_on,
     client::Client,
-    gateway, on_both_drivers,
+    config, gateway, on_both_drivers,
     origin::{After, Origin},
 };
-use crate::support::{DRIVERS, until};
+use crate::support::{DRIVERS, Gateway, until};
 
 #[test]
 fn a_head_may_come_byte_by_byte() {
@@ -116,6 +116,27 @@ fn connections_wake_from_their_sleep() {
             client.send("GET /o/x HTTP/1.1\r\nHo");
             client.send("st: a\r\n\r\n");
             assert_eq!(client.response().expect("an answer").text(), "ok");
+            assert!(carries_on(client));
+        }
+    }
+}
+
+#[test]
+fn clients_cannot_take_every_descriptor() {
+    for driver in DRIVERS {
+        let origin = Origin::saying(OK);
+        let config = config(&[origin.address], "", "");
+        let gateway = Gateway::start_limited(driver, &config, 100);
+        let mut clients: Vec<Client> = (0..150)
+            .map(|_| Client::connect(gateway.address(0)))
+            .collect();
+        for client in clients.iter_mut().take(20) {
+            client.send("GET /o/x HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(client.response().expect("an answer").status, 200);
+        }
+        clients.drain(..125);
+        // Who waited in the backlog is served when others have gone.
+        for client in &mut clients {
             assert!(carries_on(client));
         }
     }

@@ -17,11 +17,15 @@ use std::net::SocketAddr;
 /// A gateway before `origins`, with `more` keys for its upstream (each line indented by four) and
 /// `top` keys at the top.
 fn gateway(driver: &str, origins: &[SocketAddr], more: &str, top: &str) -> Gateway {
+    Gateway::start(driver, &config(origins, more, top))
+}
+
+fn config(origins: &[SocketAddr], more: &str, top: &str) -> String {
     let endpoints: Vec<String> = origins
         .iter()
         .map(|origin| format!("\"{origin}\""))
         .collect();
-    let config = format!(
+    format!(
         "workers: 1
 listeners: [{{ address: 127.0.0.1:0 }}]
 access_log: {{ path: access.log }}
@@ -45,8 +49,7 @@ domains:
   \"*\": {{ /: {{ api: a, stage: $default }} }}
 ",
         endpoints.join(", ")
-    );
-    Gateway::start(driver, &config)
+    )
 }
 
 /// Runs `test` on both drivers, before an origin that `origin` makes.

@@ -32,7 +32,23 @@ pub(crate) fn folder() -> PathBuf {
 
 /// The program with these arguments, its output in `folder`.
 pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+    prepared(
+        Command::new(env!("CARGO_BIN_EXE_sluice")),
+        folder,
+        arguments,
+    )
+}
+
+/// The program with these arguments, which may open so many files and no more.
+fn limited(folder: &Path, arguments: &[&str], descriptors: u32) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c");
+    command.arg(format!("ulimit -n {descriptors} && exec \"$0\" \"$@\""));
+    command.arg(env!("CARGO_BIN_EXE_sluice"));
+    prepared(command, folder, arguments)
+}
+
+fn prepared(mut command: Command, folder: &Path, arguments: &[&str]) -> Command {
     let log = File::options()
         .create(true)
         .append(true)
@@ -49,6 +65,21 @@ pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Command {
 impl Gateway {
     /// Starts one with this configuration, and waits until it serves.
     pub(crate) fn start(driver: &str, config: &str) -> Self {
+        Self::start_by(driver, config, program)
+    }
+
+    /// The same, but it may open so many files and no more.
+    pub(crate) fn start_limited(driver: &str, config: &str, descriptors: u32) -> Self {
+        Self::start_by(driver, config, |folder, arguments| {
+            limited(folder, arguments, descriptors)
+        })
+    }
+
+    fn start_by(
+        driver: &str,
+        config: &str,
+        program: impl FnOnce(&Path, &[&str]) -> Command,
+    ) -> Self {
         let folder = folder();
         fs::write(folder.join("sluice.yaml"), config).unwrap();
         let arguments = ["run", "--config", "sluice.yaml", "--driver", driver];

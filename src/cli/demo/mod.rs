@@ -68,7 +68,7 @@ fn show(open: &[ListenAddress], origin: SocketAddr, config: &Path) {
         "\nThe gateway listens on http://{gateway}, an echo origin on http://{origin}.\n\n\
          Try, in another terminal:\n\n\
          \x20 curl -i http://{gateway}/hello\n\
-         \x20 curl -i http://{gateway}/orders/7?colour=blue\n\
+         \x20 curl -i 'http://{gateway}/orders/7?colour=blue'\n\
          \x20 curl -i -d 'some text' http://{gateway}/anything/else\n\n\
          Its configuration is {config}. Change it, then: kill -HUP {pid}\n\
          Ctrl-C ends the demo.\n"
