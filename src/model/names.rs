@@ -60,7 +60,7 @@ pub enum EndpointAddress {
 pub enum HostPattern {
     /// This host, in lower case, without a port.
     Exact(String),
-    /// Every host with exactly one label in front of this one (`example.com` for
+    /// Every host with one or more labels in front of this one (`example.com` for
     /// `*.example.com`), in lower case.
     Wildcard(String),
     /// Every host.
