@@ -52,6 +52,7 @@ pub fn serve(
     options: control::Options,
     started: impl FnOnce(&[crate::net::ListenAddress]),
 ) -> Result<(), control::Failure> {
+    crate::worker::use_small_pages();
     control::run(options, Box::new(fleet::launch), started)
 }
 

@@ -13,6 +13,7 @@ mod runtime;
 
 pub use cpus::{Cpus, usable_cpus};
 pub use inbox::{Command, Handle, ListenerId, Listening};
+pub use memory::use_small_pages;
 pub use runtime::DriverChoice;
 
 use crate::{
