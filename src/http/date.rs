@@ -40,7 +40,7 @@ impl DateCache {
         ];
         self.second = second;
         let days = second / 86_400;
-        let (year, month, day) = civil(days);
+        let (year, month, day) = civil_date(days);
         let of_day = second % 86_400;
         let text = &mut self.text;
         text.copy_from_slice(b"Sun, 06 Nov 1994 08:49:37 GMT");
@@ -55,14 +55,15 @@ impl DateCache {
     }
 }
 
-fn two_digits(to: &mut [u8], number: u64) {
+/// Writes the last two decimal digits of `number` to the first two bytes of `to`.
+pub fn two_digits(to: &mut [u8], number: u64) {
     to[0] = b'0' + (number / 10 % 10) as u8;
     to[1] = b'0' + (number % 10) as u8;
 }
 
 /// Year, month and day of the day `days` after 1970-01-01, counted in eras of 400 years that
 /// begin in March, so that the leap day comes last.
-const fn civil(days: u64) -> (u64, u64, u64) {
+pub const fn civil_date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let era = days / 146_097;
     let of_era = days % 146_097;

@@ -11,7 +11,7 @@ mod response;
 mod write;
 
 pub use chunked::{ChunkedDecoder, Decoded};
-pub use date::{DATE_BYTES, DateCache};
+pub use date::{DATE_BYTES, DateCache, civil_date, two_digits};
 pub use field::{FieldId, FieldSet, HOP_BY_HOP, NOT_IN_TRAILERS};
 pub use fields::{ConnectionOptions, Declared, Field, Fields, Span, tokens};
 pub use method::Method;

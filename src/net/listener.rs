@@ -10,10 +10,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
-    os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::fs::FileTypeExt,
-    },
+    os::{fd::OwnedFd, unix::fs::FileTypeExt},
     path::{Path, PathBuf},
 };
 
@@ -178,10 +175,5 @@ impl Listener {
             stream: Stream::adopt(stream, driver)?,
             peer,
         })
-    }
-
-    /// The descriptor.
-    pub fn fd(&self) -> std::os::fd::RawFd {
-        self.socket.as_raw_fd()
     }
 }

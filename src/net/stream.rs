@@ -55,7 +55,7 @@ pub struct Stream {
 
 /// The reading side.
 #[derive(Debug)]
-pub struct ReadHalf(OwnedReadHalf<TcpStream>, RawFd);
+pub struct ReadHalf(OwnedReadHalf<TcpStream>);
 
 /// The writing side.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Stream {
         let fd = stream.as_raw_fd();
         let (read, write) = stream.into_split();
         Self {
-            read: ReadHalf(read, fd),
+            read: ReadHalf(read),
             write: WriteHalf(write),
             fd,
         }
@@ -114,11 +114,6 @@ impl ReadHalf {
         let (result, slice) = self.0.cancelable_read(slice, cancel).await;
         *buffer.storage() = slice.into_inner();
         result
-    }
-
-    /// The descriptor.
-    pub fn fd(&self) -> RawFd {
-        self.1
     }
 }
 

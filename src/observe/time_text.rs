@@ -3,6 +3,7 @@
 //! Both texts change only in their milliseconds between two seconds, so a worker keeps the rest.
 //! UTC only; the time is an argument.
 
+use crate::http::{civil_date, two_digits};
 use std::time::Duration;
 
 const MONTHS: [&[u8; 3]; 12] = [
@@ -37,7 +38,7 @@ impl TimeText {
         self.turn_if_passed(wall);
         let ms = wall.subsec_millis();
         self.rfc3339[20] = b'0' + (ms / 100) as u8;
-        digits(&mut self.rfc3339[21..23], u64::from(ms % 100));
+        two_digits(&mut self.rfc3339[21..23], u64::from(ms % 100));
         &self.rfc3339
     }
 
@@ -56,7 +57,7 @@ impl TimeText {
     #[cold]
     fn turn(&mut self, second: u64) {
         self.second = second;
-        let (year, month, day) = date(second / 86_400);
+        let (year, month, day) = civil_date(second / 86_400);
         let of_day = second % 86_400;
         let (hour, minute, sec) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
         let rfc = &mut self.rfc3339;
@@ -69,7 +70,7 @@ impl TimeText {
             (14, minute),
             (17, sec),
         ] {
-            digits(&mut rfc[at..at + 2], n);
+            two_digits(&mut rfc[at..at + 2], n);
         }
         self.clf[3..6].copy_from_slice(MONTHS[month as usize - 1]);
         for (at, n) in [
@@ -80,7 +81,7 @@ impl TimeText {
             (15, minute),
             (18, sec),
         ] {
-            digits(&mut self.clf[at..at + 2], n);
+            two_digits(&mut self.clf[at..at + 2], n);
         }
     }
 }
@@ -89,34 +90,6 @@ impl Default for TimeText {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Two digits.
-fn digits(out: &mut [u8], n: u64) {
-    out[0] = b'0' + (n / 10 % 10) as u8;
-    out[1] = b'0' + (n % 10) as u8;
-}
-
-/// Year, month and day of the day `days` after 1 January 1970, in the Gregorian calendar.
-///
-/// Years are counted from March, so that the leap day is a year's last, and in eras of 400 years,
-/// which all have 146,097 days.
-fn date(days: u64) -> (u64, u64, u64) {
-    // 719,468 days lie between 1 March of the year 0 and 1970.
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // Months from March: 153 days in five of them.
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]
@@ -145,9 +118,9 @@ mod tests {
 
     #[test]
     fn every_day_follows_the_one_before() {
-        let mut before = date(0);
+        let mut before = civil_date(0);
         for days in 1..366 * 500 {
-            let (year, month, day) = date(days);
+            let (year, month, day) = civil_date(days);
             let next = match before {
                 (y, m, d) if (year, month) == (y, m) => day == d + 1,
                 (y, m, d) if year == y => month == m + 1 && day == 1 && d >= 28,

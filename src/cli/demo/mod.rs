@@ -5,7 +5,7 @@
 
 mod origin;
 
-use super::{fail, fleet, say};
+use super::{fail, say};
 use crate::{control, net::ListenAddress, worker};
 use clap::Args;
 use std::{
@@ -38,7 +38,7 @@ impl Demo {
             workers_auto: worker::usable_cpus().workers(),
         };
         let shown = |open: &[ListenAddress]| show(open, origin, &config);
-        match control::run(options, Box::new(fleet::launch), shown) {
+        match super::serve(options, shown) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => fail(&failure),
         }
