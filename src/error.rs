@@ -209,11 +209,11 @@ impl Error {
             Self::MethodNotAllowed => answer(405, "Method Not Allowed"),
             Self::AuthenticationTokenMissing => answer(403, "Missing Authentication Token"),
             Self::Throttled => answer(429, "Too Many Requests"),
-            Self::UpstreamUnavailable | Self::Draining | Self::DescriptorsExhausted => {
-                answer(503, "Service Unavailable")
-            }
-            Self::UpstreamRefused
-            | Self::UpstreamClosed
+            Self::UpstreamUnavailable
+            | Self::UpstreamRefused
+            | Self::Draining
+            | Self::DescriptorsExhausted => answer(503, "Service Unavailable"),
+            Self::UpstreamClosed
             | Self::UpstreamMalformed
             | Self::UpstreamTruncated => answer(502, "Bad Gateway"),
             Self::UpstreamConnectTimeout | Self::UpstreamTimeout => {

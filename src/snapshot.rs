@@ -84,6 +84,8 @@ pub struct Route {
     pub stage: Arc<str>,
     /// Its key as written: `GET /orders/{id}`.
     pub key: Arc<str>,
+    /// What of an access-log line is the same for all of its requests.
+    pub log: Box<[u8]>,
     /// Which peculiar paths it takes.
     pub allowed: Peculiarities,
     /// Bytes of a request's body at most.

@@ -85,43 +85,26 @@ pub const BUCKET_BOUNDS: [(&str, u64); BUCKETS] = [
     ("60", 60_000_000_000),
 ];
 
-/// How often a time fell between two of [`BUCKET_BOUNDS`], and the sum of all.
-#[derive(Debug, Default)]
-pub struct Histogram {
-    /// `buckets[i]`: times over bound `i - 1` and at most bound `i`; the last has no bound.
-    buckets: [Counter; BUCKETS + 1],
-    sum_ns: Counter,
+/// Which bucket of a histogram `time` falls into. Cost: as many comparisons as a binary search
+/// makes.
+#[inline]
+pub fn bucket(time: Duration) -> usize {
+    let ns = nanoseconds(time);
+    BUCKET_BOUNDS.partition_point(|(_, bound)| *bound < ns)
 }
 
-impl Histogram {
-    /// Counts one time. Cost: as many comparisons as a binary search makes, two stores.
-    #[inline]
-    pub fn observe(&self, time: Duration) {
-        let ns = nanoseconds(time);
-        let bucket = BUCKET_BOUNDS.partition_point(|(_, bound)| *bound < ns);
-        self.buckets[bucket].add(1);
-        self.sum_ns.add(ns);
-    }
-
-    /// Adds this histogram's numbers to `totals`.
-    pub fn add_to(&self, totals: &mut HistogramTotals) {
-        for (total, bucket) in totals.buckets.iter_mut().zip(&self.buckets) {
-            *total += bucket.read();
-        }
-        totals.sum_ns += self.sum_ns.read();
-    }
-}
-
-/// A histogram added up: plain numbers, not cumulative.
+/// A histogram added up: plain numbers, not cumulative. `buckets[i]`: times over bound `i - 1` and
+/// at most bound `i`; the last has no bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistogramTotals {
-    /// As [`Histogram`]'s.
+    /// By bucket.
     pub buckets: [u64; BUCKETS + 1],
     /// The sum of all times, in nanoseconds.
     pub sum_ns: u64,
 }
 
-fn nanoseconds(time: Duration) -> u64 {
+/// All of `time`; what 64 bits do not hold (584 years) is cut.
+pub fn nanoseconds(time: Duration) -> u64 {
     time.as_secs()
         .saturating_mul(1_000_000_000)
         .saturating_add(u64::from(time.subsec_nanos()))
@@ -226,7 +209,7 @@ pub struct WorkerCells {
     pub retries_denied: Counter,
     /// Panics caught.
     pub panics: Counter,
-    /// Access-log lines that found no room in the ring.
+    /// Access-log lines that found no room in a block.
     pub log_lines_dropped: Counter,
     /// The configuration generation that the worker serves.
     pub generation: Gauge,
@@ -288,25 +271,21 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn bucket(ns: u64, expected: usize) {
-        let histogram = Histogram::default();
-        histogram.observe(Duration::from_nanos(ns));
-        let mut totals = HistogramTotals::default();
-        histogram.add_to(&mut totals);
-        assert_eq!(totals.buckets.iter().position(|n| *n == 1), Some(expected));
-        assert_eq!(totals.sum_ns, ns);
+    fn falls(ns: u64, expected: usize) {
+        assert_eq!(bucket(Duration::from_nanos(ns)), expected);
+        assert_eq!(nanoseconds(Duration::from_nanos(ns)), ns);
     }
 
     #[test]
     fn a_time_at_a_bound_is_within_it() {
-        bucket(0, 0);
-        bucket(499_999, 0);
-        bucket(500_000, 0);
-        bucket(500_001, 1);
-        bucket(1_000_000, 1);
-        bucket(7_000_000, 4);
-        bucket(60_000_000_000, 15);
-        bucket(60_000_000_001, 16);
+        falls(0, 0);
+        falls(499_999, 0);
+        falls(500_000, 0);
+        falls(500_001, 1);
+        falls(1_000_000, 1);
+        falls(7_000_000, 4);
+        falls(60_000_000_000, 15);
+        falls(60_000_000_001, 16);
     }
 
     #[test]

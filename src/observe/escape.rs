@@ -2,7 +2,9 @@
 //!
 //! Runs without anything to escape, which is nearly all, are found eight bytes at a time and
 //! copied whole. What is invalid UTF-8 or a control character is written as its code, so that a
-//! line is always text. It never allocates beyond `out`.
+//! line is always text.
+
+use super::Block;
 
 /// How what cannot stand as it is gets written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,20 +18,20 @@ pub(super) enum Escaping {
 
 /// Appends `value`, escaped, but lets `out` grow no longer than `end`: the rest of the value is
 /// left out, never half of a character.
-pub(super) fn push(out: &mut Vec<u8>, value: &[u8], escaping: Escaping, end: usize) {
+pub(super) fn push(out: &mut Block, value: &[u8], escaping: Escaping, end: usize) {
     if plain_run(value) == value.len() && out.len() + value.len() <= end {
-        out.extend_from_slice(value);
+        out.extend(value);
     } else {
         push_mixed(out, value, escaping, end);
     }
 }
 
 #[cold]
-fn push_mixed(out: &mut Vec<u8>, mut rest: &[u8], escaping: Escaping, end: usize) {
+fn push_mixed(out: &mut Block, mut rest: &[u8], escaping: Escaping, end: usize) {
     loop {
         let room = end.saturating_sub(out.len());
         let run = plain_run(rest);
-        out.extend_from_slice(&rest[..run.min(room)]);
+        out.extend(&rest[..run.min(room)]);
         if run > room {
             return;
         }
@@ -53,7 +55,7 @@ fn push_mixed(out: &mut Vec<u8>, mut rest: &[u8], escaping: Escaping, end: usize
         if out.len() + unit.len > end {
             return;
         }
-        out.extend_from_slice(&unit.text[..unit.len]);
+        out.extend(&unit.text[..unit.len]);
         rest = &rest[taken..];
     }
 }
@@ -169,9 +171,9 @@ mod tests {
     #[track_caller]
     fn check(value: &[u8], json: &str, text: &str) {
         for (escaping, expected) in [(Escaping::Json, json), (Escaping::Text, text)] {
-            let mut out = Vec::new();
+            let mut out = Block::default();
             push(&mut out, value, escaping, usize::MAX);
-            assert_eq!(String::from_utf8(out).unwrap(), expected);
+            assert_eq!(std::str::from_utf8(out.lines()).unwrap(), expected);
         }
     }
 
@@ -191,9 +193,9 @@ mod tests {
 
     #[track_caller]
     fn cut(value: &[u8], end: usize, expected: &str) {
-        let mut out = Vec::new();
+        let mut out = Block::default();
         push(&mut out, value, Escaping::Json, end);
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        assert_eq!(std::str::from_utf8(out.lines()).unwrap(), expected);
     }
 
     #[test]
@@ -218,18 +220,19 @@ mod tests {
 
         #[test]
         fn json_strings_decode_to_what_was_valid(text in any::<String>()) {
-            let mut out = vec![b'"'];
+            let mut out = Block::default();
+            out.push(b'"');
             push(&mut out, text.as_bytes(), Escaping::Json, usize::MAX);
             out.push(b'"');
-            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+            prop_assert_eq!(serde_json::from_slice::<String>(out.lines()).unwrap(), text);
         }
 
         #[test]
         fn text_has_no_control_and_no_bare_quote(bytes in any::<Vec<u8>>(), end in 0usize..64) {
-            let mut out = Vec::new();
+            let mut out = Block::default();
             push(&mut out, &bytes, Escaping::Text, end);
             prop_assert!(out.len() <= end);
-            let text = String::from_utf8(out).unwrap();
+            let text = String::from_utf8(out.lines().to_vec()).unwrap();
             prop_assert!(!text.chars().any(char::is_control));
             prop_assert!(!text.replace("\\\\", "").replace("\\\"", "").contains('"'));
         }

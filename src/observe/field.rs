@@ -6,10 +6,7 @@
 
 use super::record::Record;
 use crate::error::Fault;
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
 /// One variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +59,8 @@ pub(super) enum Value<'a> {
     Seconds(Duration),
     /// Bytes that somebody else chose.
     Text(&'a [u8]),
-    Ip(IpAddr),
-    Endpoint(SocketAddr),
+    /// Bytes among which nothing needs escaping: printable ASCII without quotes and backslashes.
+    Plain(&'a [u8]),
     /// Time since 1970, as RFC 3339.
     TimeRfc3339(Duration),
     /// Time since 1970, as the Common Log Format.
@@ -85,6 +82,14 @@ impl Field {
             .or_else(|| is_unfilled().then_some(Self::Unknown))
     }
 
+    /// Whether it is the same for all requests of a route.
+    pub(super) const fn is_of_route(self) -> bool {
+        matches!(
+            self,
+            Self::ApiId | Self::Stage | Self::RouteKey | Self::ResourcePath
+        )
+    }
+
     /// What `record` says of it. Empty text counts as absent.
     pub(super) fn value<'a>(self, record: &'a Record<'_>) -> Value<'a> {
         match self {
@@ -94,7 +99,7 @@ impl Field {
             Self::DataProcessed => Value::Number(record.request_bytes + record.response_bytes),
             Self::DomainName => text(name_of(record.host)),
             Self::DomainPrefix => text(prefix_of(name_of(record.host))),
-            Self::Endpoint => record.endpoint.map_or(Value::Absent, Value::Endpoint),
+            Self::Endpoint => text(record.endpoint.as_bytes()),
             Self::ErrorMessage => name(record.error.map(|error| error.answer().message)),
             Self::ErrorName => name(record.error.map(|error| error.name())),
             Self::Generation => Value::Number(record.generation),
@@ -112,18 +117,18 @@ impl Field {
             Self::IntegrationStatus => number(record.integration_status),
             Self::Latency => Value::Seconds(record.latency),
             Self::LatencyMs => ms(record.latency),
-            Self::Method => text(record.method_token),
+            Self::Method => plain(record.method_token),
             Self::Path => text(record.path),
-            Self::Protocol => text(record.protocol.as_bytes()),
+            Self::Protocol => plain(record.protocol.as_bytes()),
             Self::Query => text(record.query),
             Self::Referer => text(record.referer),
             Self::RequestBytes => Value::Number(record.request_bytes),
-            Self::RequestId => text(record.request_id),
+            Self::RequestId => plain(record.request_id),
             Self::ResourcePath => text(path_of(record.route).as_bytes()),
             Self::ResponseBodyBytes => Value::Number(record.response_body_bytes),
             Self::ResponseBytes => Value::Number(record.response_bytes),
             Self::RouteKey => text(record.route.as_bytes()),
-            Self::SourceIp => record.source_ip.map_or(Value::Absent, Value::Ip),
+            Self::SourceIp => plain(record.source_ip),
             Self::Stage => text(record.stage.as_bytes()),
             Self::Status => number(Some(record.status)),
             Self::TimeClf => Value::TimeClf(record.started_wall),
@@ -143,8 +148,16 @@ fn text(bytes: &[u8]) -> Value<'_> {
     }
 }
 
+fn plain(bytes: &[u8]) -> Value<'_> {
+    if bytes.is_empty() {
+        Value::Absent
+    } else {
+        Value::Plain(bytes)
+    }
+}
+
 fn name(name: Option<&'static str>) -> Value<'static> {
-    name.map_or(Value::Absent, |name| Value::Text(name.as_bytes()))
+    name.map_or(Value::Absent, |name| Value::Plain(name.as_bytes()))
 }
 
 fn number(n: Option<u16>) -> Value<'static> {

@@ -7,19 +7,14 @@
 //! line in the middle of its frame: long values give way (see [`Format::write`]).
 
 use super::{
-    TimeText,
+    Block, TimeText,
+    block::PIECE_BYTES,
     escape::{self, Escaping},
     field::{self, Field, Value},
     record::Record,
 };
 use crate::bounds;
-use std::{
-    fmt,
-    io::Write as _,
-    net::{IpAddr, SocketAddr},
-    ops::Range,
-    time::Duration,
-};
+use std::{fmt, ops::Range, time::Duration};
 
 /// The format where none is written: one JSON document a line. Absent values are `null`.
 pub const JSON: &str = concat!(
@@ -41,28 +36,67 @@ pub const JSON: &str = concat!(
 /// What stands before every variable's name.
 const PREFIX: &str = "context.";
 
-/// Bytes that a literal is copied by.
-const LITERAL_BLOCK: usize = 32;
-
 /// A compiled format. Immutable; part of the snapshot.
 #[derive(Debug, Clone)]
 pub struct Format {
-    /// All literal text, one behind the other; ends in a newline and then one block of nothing,
-    /// so that a block can be read from the beginning of every literal.
-    text: Box<[u8]>,
     pieces: Box<[Piece]>,
-    /// The part of `text` after the last variable.
-    tail: Range<usize>,
+    /// The first of those stretches of `pieces` that are longest of what is the same for all
+    /// requests of a route.
+    of_route: Range<usize>,
+    /// What stands after the last variable; ends in a newline.
+    tail: Literal,
 }
 
 /// A literal and the variable after it.
 #[derive(Debug, Clone)]
 struct Piece {
-    before: Range<usize>,
+    before: Literal,
     field: Field,
     place: Place,
     /// Bytes that the rest of the line is sure of: values before may not take them.
     reserve: usize,
+}
+
+impl Piece {
+    /// Bytes that it may take whatever the rest of the line holds.
+    const fn sure(&self) -> usize {
+        self.before.len + bounds::LOG_VALUE_BYTES_MIN
+    }
+}
+
+/// Text that is in every line.
+#[derive(Debug, Clone)]
+struct Literal {
+    /// The text, if it is no longer than this.
+    short: [u8; PIECE_BYTES],
+    /// Bytes of the text.
+    len: usize,
+    /// The text, if it is longer.
+    long: Box<[u8]>,
+}
+
+impl Literal {
+    fn new(text: &[u8]) -> Self {
+        let mut short = [0; PIECE_BYTES];
+        let is_long = text.len() > PIECE_BYTES;
+        if !is_long {
+            short[..text.len()].copy_from_slice(text);
+        }
+        Self {
+            short,
+            len: text.len(),
+            long: if is_long { text.into() } else { Box::default() },
+        }
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Block) {
+        if self.len <= PIECE_BYTES {
+            out.piece(&self.short, self.len);
+        } else {
+            out.extend(&self.long);
+        }
+    }
 }
 
 /// Where a variable stands.
@@ -180,40 +214,64 @@ impl Format {
     /// Appends the line of `record`, newline included, to `out`.
     ///
     /// A line has at most [`bounds::LOG_LINE_BYTES_MAX`] bytes: a value too long for what is left
-    /// is cut, and every variable is sure of [`bounds::LOG_VALUE_BYTES_MIN`] bytes. Cost: no
-    /// allocation once `out` has room; each second the texts of `time` anew. Bench:
+    /// is cut, and every variable is sure of [`bounds::LOG_VALUE_BYTES_MIN`] bytes; `out` has room
+    /// for that. Cost: no allocation; each second the texts of `time` anew. Bench:
     /// `observe/json_line`.
-    pub fn write(&self, out: &mut Vec<u8>, record: &Record<'_>, time: &mut TimeText) {
+    pub fn write(&self, out: &mut Block, record: &Record<'_>, time: &mut TimeText) {
         let end = out.len() + bounds::LOG_LINE_BYTES_MAX;
-        for piece in &self.pieces {
-            self.literal(out, &piece.before);
-            let value = piece.field.value(record);
-            piece.place.write(out, value, time, end - piece.reserve);
+        if record.of_route.is_empty() {
+            write_pieces(&self.pieces, out, record, time, end);
+        } else {
+            write_pieces(&self.pieces[..self.of_route.start], out, record, time, end);
+            out.extend(record.of_route);
+            write_pieces(&self.pieces[self.of_route.end..], out, record, time, end);
         }
-        self.literal(out, &self.tail);
+        self.tail.write(out);
     }
 
-    /// Appends a literal. Most are shorter than a block, and a copy of fixed length is two moves
-    /// where one of variable length is a call; what is too much is taken off again.
-    #[inline]
-    fn literal(&self, out: &mut Vec<u8>, range: &Range<usize>) {
-        match self.text[range.start..].first_chunk::<LITERAL_BLOCK>() {
-            Some(block) if range.len() <= LITERAL_BLOCK => {
-                let end = out.len() + range.len();
-                out.extend_from_slice(block);
-                out.truncate(end);
-            }
-            _ => out.extend_from_slice(&self.text[range.clone()]),
+    /// What is the same in the lines of all requests of one route, made once: a record takes it as
+    /// [`Record::of_route`]. Empty where the format says nothing of routes, and where it would be
+    /// longer than the line is sure of.
+    pub fn of_route(&self, out: &mut Block, api: &str, stage: &str, route: &str) -> Box<[u8]> {
+        let record = Record {
+            api,
+            stage,
+            route,
+            ..Record::default()
+        };
+        out.clear();
+        let pieces = &self.pieces[self.of_route.clone()];
+        let end = bounds::LOG_LINE_BYTES_MAX;
+        write_pieces(pieces, out, &record, &mut TimeText::new(), end);
+        let sure: usize = pieces.iter().map(Piece::sure).sum();
+        match out.lines() {
+            text if text.len() <= sure => text.into(),
+            _ => Box::default(),
         }
+    }
+}
+
+#[inline]
+fn write_pieces(
+    pieces: &[Piece],
+    out: &mut Block,
+    record: &Record<'_>,
+    time: &mut TimeText,
+    end: usize,
+) {
+    for piece in pieces {
+        piece.before.write(out);
+        let value = piece.field.value(record);
+        piece.place.write(out, value, time, end - piece.reserve);
     }
 }
 
 impl Place {
     /// Appends one value; `out` grows no longer than `end`.
     #[inline]
-    fn write(self, out: &mut Vec<u8>, value: Value<'_>, time: &mut TimeText, end: usize) {
+    fn write(self, out: &mut Block, value: Value<'_>, time: &mut TimeText, end: usize) {
         match value {
-            Value::Absent if self == Self::JsonValue => out.extend_from_slice(b"null"),
+            Value::Absent if self == Self::JsonValue => out.piece(&NULL, "null".len()),
             Value::Absent => out.push(b'-'),
             Value::Number(n) => number(out, n),
             Value::Seconds(time) => seconds(out, time),
@@ -226,39 +284,42 @@ impl Place {
                     out.push(b'"');
                 }
             },
-            Value::Ip(address) => self.quoted(out, |out| ip(out, address)),
-            Value::Endpoint(address) => self.quoted(out, |out| endpoint(out, address)),
-            Value::TimeRfc3339(at) => {
-                self.quoted(out, |out| out.extend_from_slice(time.rfc3339(at)));
-            }
-            Value::TimeClf(at) => self.quoted(out, |out| out.extend_from_slice(time.clf(at))),
+            Value::Plain(text) => self.quoted(
+                out,
+                &text[..text.len().min(end.saturating_sub(out.len() + 2))],
+            ),
+            Value::TimeRfc3339(at) => self.quoted(out, time.rfc3339(at)),
+            Value::TimeClf(at) => self.quoted(out, time.clf(at)),
         }
     }
 
     /// Text that needs no escaping.
     #[inline]
-    fn quoted(self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    fn quoted(self, out: &mut Block, text: &[u8]) {
         if self == Self::JsonValue {
             out.push(b'"');
-            write(out);
+            out.extend(text);
             out.push(b'"');
         } else {
-            write(out);
+            out.extend(text);
         }
     }
 }
 
+/// `null`, as a piece.
+const NULL: [u8; PIECE_BYTES] = *b"null                            ";
+
 #[inline]
-fn number(out: &mut Vec<u8>, n: u64) {
+fn number(out: &mut Block, n: u64) {
     if n < 10 {
         out.push(b'0' + n as u8);
     } else {
-        out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+        out.extend(itoa::Buffer::new().format(n).as_bytes());
     }
 }
 
 /// Seconds with six decimals: cut, not rounded, so that parts never add up to more than the whole.
-fn seconds(out: &mut Vec<u8>, time: Duration) {
+fn seconds(out: &mut Block, time: Duration) {
     number(out, time.as_secs());
     // A million more, for the zeros in front; its digit gives way to the point.
     let mut digits = itoa::Buffer::new();
@@ -266,38 +327,7 @@ fn seconds(out: &mut Vec<u8>, time: Duration) {
     let mut decimals = [0; 7];
     decimals.copy_from_slice(digits.as_bytes());
     decimals[0] = b'.';
-    out.extend_from_slice(&decimals);
-}
-
-fn ip(out: &mut Vec<u8>, address: IpAddr) {
-    match address {
-        IpAddr::V4(address) => {
-            let mut digits = itoa::Buffer::new();
-            for (at, octet) in address.octets().into_iter().enumerate() {
-                if at > 0 {
-                    out.push(b'.');
-                }
-                out.extend_from_slice(digits.format(octet).as_bytes());
-            }
-        }
-        IpAddr::V6(address) => {
-            write!(out, "{address}").expect("writing to a Vec does not fail");
-        }
-    }
-}
-
-fn endpoint(out: &mut Vec<u8>, address: SocketAddr) {
-    match address {
-        SocketAddr::V4(address) => ip(out, (*address.ip()).into()),
-        // The scope is left out: it is a number of this machine.
-        SocketAddr::V6(address) => {
-            out.push(b'[');
-            ip(out, (*address.ip()).into());
-            out.push(b']');
-        }
-    }
-    out.push(b':');
-    number(out, u64::from(address.port()));
+    out.extend(&decimals);
 }
 
 /// The first `$` with a letter after it, from byte `from` on, and the dotted name that follows it.
@@ -346,10 +376,9 @@ fn name_len(text: &str) -> usize {
 
 /// A format that is being compiled.
 struct Draft {
+    /// The literal that follows the last variable.
     text: Vec<u8>,
     pieces: Vec<Piece>,
-    /// Where the literal that follows the last variable begins in `text`.
-    literal: usize,
     json: Option<JsonDraft>,
 }
 
@@ -369,9 +398,8 @@ impl Draft {
         // `[` begins no JSON here: a line like `[$context.requestTime] ...` is the common case.
         let is_json = source.trim_start().starts_with('{');
         Self {
-            text: Vec::with_capacity(source.len()),
+            text: Vec::new(),
             pieces: Vec::new(),
-            literal: 0,
             json: is_json.then(JsonDraft::default),
         }
     }
@@ -391,12 +419,12 @@ impl Draft {
             None => Place::Text,
         };
         self.pieces.push(Piece {
-            before: self.literal..self.text.len(),
+            before: Literal::new(&self.text),
             field,
             place,
             reserve: 0,
         });
-        self.literal = self.text.len();
+        self.text.clear();
     }
 
     /// `end` is where the source ends.
@@ -405,19 +433,32 @@ impl Draft {
             json.check(end)?;
         }
         self.text.push(b'\n');
-        let tail = self.literal..self.text.len();
-        self.text.extend_from_slice(&[0; LITERAL_BLOCK]);
-        let mut reserve = tail.len();
+        let tail = Literal::new(&self.text);
+        let mut reserve = tail.len;
         for piece in self.pieces.iter_mut().rev() {
             piece.reserve = reserve;
-            reserve += piece.before.len() + bounds::LOG_VALUE_BYTES_MIN;
+            reserve += piece.sure();
         }
         Ok(Format {
-            text: self.text.into(),
+            of_route: of_route(&self.pieces),
             pieces: self.pieces.into(),
             tail,
         })
     }
+}
+
+/// The first of the longest stretches of `pieces` that are the same for all requests of a route.
+fn of_route(pieces: &[Piece]) -> Range<usize> {
+    let mut longest = 0..0;
+    let mut begun = 0;
+    for (at, piece) in pieces.iter().enumerate() {
+        if !piece.field.is_of_route() {
+            begun = at + 1;
+        } else if at + 1 - begun > longest.len() {
+            longest = begun..at + 1;
+        }
+    }
+    longest
 }
 
 impl JsonDraft {

@@ -5,21 +5,24 @@
 //! scrape adds the workers' cells up ([`prometheus::render`]), and one thread writes the log
 //! ([`LogWriter`]).
 
+mod block;
 pub mod cells;
 mod escape;
 mod field;
+mod file;
 pub mod format;
 pub mod prometheus;
 pub mod record;
-pub mod ring;
 pub mod routes;
+pub mod sender;
 mod time_text;
 pub mod writer;
 
+pub use block::Block;
 pub use cells::{Closed, Counter, Gauge, WorkerCells};
 pub use format::{Format, FormatError, FormatMistake};
 pub use record::Record;
-pub use ring::LogSender;
 pub use routes::{Registry, RouteIdentity, RouteMetrics};
+pub use sender::LogSender;
 pub use time_text::TimeText;
 pub use writer::{LogCounts, LogEnd, LogTarget, LogWriter};

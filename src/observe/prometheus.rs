@@ -195,10 +195,11 @@ impl Page {
 
     fn log(&mut self, exposition: &Exposition<'_>) {
         const DROPPED: &str = "sluice_access_log_dropped_total";
-        let help = "Access-log lines not written: no room in the ring, or the target failed.";
+        let help =
+            "Access-log lines not written: too many wait for the disk, or the target failed.";
         self.family(DROPPED, COUNTER, help);
         let full = sum(exposition.workers, |c| c.log_lines_dropped.read());
-        self.sample(DROPPED, &[("reason", "ring_full")], full);
+        self.sample(DROPPED, &[("reason", "backlog_full")], full);
         let lost = exposition.log.lines_lost;
         self.sample(DROPPED, &[("reason", "write_error")], lost);
         const WRITTEN: &str = "sluice_access_log_written_bytes_total";

@@ -1,11 +1,11 @@
 //! What is known of a request when it ends.
 
-use crate::{clock::Instant, error::Error, http::Method};
-use std::{net::IpAddr, net::SocketAddr, time::Duration};
+use crate::{clock::Instant, error::Error};
+use std::time::Duration;
 
 /// One request, ended. Borrowed from the connection's buffers: it is formatted and counted before
 /// the connection reads on, and never kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Record<'a> {
     /// When the request's first byte was seen.
     pub started: Instant,
@@ -16,11 +16,9 @@ pub struct Record<'a> {
     /// From the request's head sent to the origin, to the origin's response head; absent where no
     /// origin was asked.
     pub integration_latency: Option<Duration>,
-    /// The client's address, after trusted proxies; absent on a Unix socket.
-    pub source_ip: Option<IpAddr>,
-    /// The method.
-    pub method: Method,
-    /// The method as written: needed for `Method::Other`.
+    /// The client's address, after trusted proxies; empty on a Unix socket.
+    pub source_ip: &'a [u8],
+    /// The method as written: a token (RFC 9110 §5.6.2), so nothing in it needs escaping.
     pub method_token: &'a [u8],
     /// The path as the client sent it, without the query. Untrusted bytes.
     pub path: &'a [u8],
@@ -34,7 +32,8 @@ pub struct Record<'a> {
     pub user_agent: &'a [u8],
     /// Referer, as sent; empty if none. Untrusted bytes.
     pub referer: &'a [u8],
-    /// The request id: given by a trusted peer or made here.
+    /// The request id, given by a trusted peer or made here: printable ASCII without quotes and
+    /// backslashes.
     pub request_id: &'a [u8],
     /// The API's name; empty where no stage was chosen.
     pub api: &'a str,
@@ -42,12 +41,15 @@ pub struct Record<'a> {
     pub stage: &'a str,
     /// The route's key as configured (`GET /orders/{id}`); empty where none matched.
     pub route: &'a str,
+    /// What [`super::Format::of_route`] made of the three for the format of the log; empty where
+    /// it made nothing, or no route matched.
+    pub of_route: &'a [u8],
     /// Status sent to the client. 499 where the client left before any was sent.
     pub status: u16,
     /// Status that the origin sent; absent where none arrived.
     pub integration_status: Option<u16>,
-    /// The endpoint that answered or was tried last.
-    pub endpoint: Option<SocketAddr>,
+    /// The endpoint that answered or was tried last; empty where none was.
+    pub endpoint: &'a str,
     /// The upstream's name; empty where none was asked.
     pub upstream: &'a str,
     /// Attempts made at origins: 0 for mock and refusals.
@@ -73,8 +75,7 @@ impl Record<'static> {
             started_wall: Duration::from_millis(1_790_000_000_123),
             latency: Duration::from_nanos(1_234_567),
             integration_latency: Some(Duration::from_micros(987)),
-            source_ip: Some(IpAddr::from([192, 0, 2, 7])),
-            method: Method::Get,
+            source_ip: b"192.0.2.7",
             method_token: b"GET",
             path: b"/orders/42",
             query: b"expand=items",
@@ -86,9 +87,10 @@ impl Record<'static> {
             api: "orders",
             stage: "prod",
             route: "GET /orders/{id}",
+            of_route: b"",
             status: 200,
             integration_status: Some(200),
-            endpoint: Some(SocketAddr::from(([127, 0, 0, 1], 9001))),
+            endpoint: "127.0.0.1:9001",
             upstream: "users",
             attempts: 1,
             request_bytes: 10,

@@ -4,7 +4,7 @@
 //! at the next reload, so a route that stays keeps its counters. Workers touch only their own
 //! cells; the registry's lock is taken by the control plane alone (compile and scrape).
 
-use super::cells::{Counter, ERRORS, Histogram, HistogramTotals};
+use super::cells::{BUCKETS, Counter, ERRORS, HistogramTotals, bucket, nanoseconds};
 use super::record::Record;
 use crate::{bounds, error::Error};
 use std::{
@@ -30,17 +30,31 @@ pub struct RouteIdentity {
 /// Status classes counted: 1xx to 5xx.
 pub const STATUS_CLASSES: usize = 5;
 
-/// One route's numbers on one worker. Aligned, so that two workers' cells share no cache line.
+/// One route's numbers on one worker. Aligned, so that two workers' cells share no cache line, and
+/// laid out so that a request touches two lines of it, or three: the sums and statuses are one, and
+/// a latency and the part of it that was the origin's mostly fall into neighbouring buckets.
 #[derive(Debug, Default)]
-#[repr(align(128))]
+#[repr(C, align(128))]
 struct RouteCells {
-    status: [Counter; STATUS_CLASSES],
-    latency: Histogram,
-    integration_latency: Histogram,
+    latency_ns: Counter,
+    integration_latency_ns: Counter,
     request_bytes: Counter,
     response_bytes: Counter,
+    /// From 2xx on.
+    status: [Counter; STATUS_CLASSES - 1],
+    /// By bucket.
+    latencies: [Latencies; BUCKETS + 1],
+    /// 1xx.
+    interim: Counter,
     /// By `Error as usize`. Made at the first error: most routes never see one.
     errors: OnceLock<Box<[Counter; ERRORS]>>,
+}
+
+/// How many requests fell into a bucket.
+#[derive(Debug, Default)]
+struct Latencies {
+    whole: Counter,
+    integration: Counter,
 }
 
 impl RouteCells {
@@ -48,10 +62,15 @@ impl RouteCells {
     fn observe(&self, record: &Record<'_>) {
         // A status out of range would be the codec's bug; it is counted in the nearest class.
         let class = (usize::from(record.status) / 100).clamp(1, STATUS_CLASSES) - 1;
-        self.status[class].add(1);
-        self.latency.observe(record.latency);
+        match class.checked_sub(1) {
+            Some(class) => self.status[class].add(1),
+            None => self.interim.add(1),
+        }
+        self.latency_ns.add(nanoseconds(record.latency));
+        self.latencies[bucket(record.latency)].whole.add(1);
         if let Some(latency) = record.integration_latency {
-            self.integration_latency.observe(latency);
+            self.integration_latency_ns.add(nanoseconds(latency));
+            self.latencies[bucket(latency)].integration.add(1);
         }
         self.request_bytes.add(record.request_bytes);
         self.response_bytes.add(record.response_bytes);
@@ -69,7 +88,8 @@ impl RouteCells {
     }
 
     fn add_to(&self, totals: &mut RouteTotals) {
-        for (total, cell) in totals.status.iter_mut().zip(&self.status) {
+        let status = [&self.interim].into_iter().chain(&self.status);
+        for (total, cell) in totals.status.iter_mut().zip(status) {
             *total += cell.read();
         }
         if let Some(errors) = self.errors.get() {
@@ -77,9 +97,12 @@ impl RouteCells {
                 *total += cell.read();
             }
         }
-        self.latency.add_to(&mut totals.latency);
-        self.integration_latency
-            .add_to(&mut totals.integration_latency);
+        for (bucket, cells) in self.latencies.iter().enumerate() {
+            totals.latency.buckets[bucket] += cells.whole.read();
+            totals.integration_latency.buckets[bucket] += cells.integration.read();
+        }
+        totals.latency.sum_ns += self.latency_ns.read();
+        totals.integration_latency.sum_ns += self.integration_latency_ns.read();
         totals.request_bytes += self.request_bytes.read();
         totals.response_bytes += self.response_bytes.read();
     }

@@ -1,18 +1,20 @@
-//! The access log's one thread: it carries lines from the workers' rings to a file or stdout.
+//! The access log's one thread: it carries the workers' blocks of lines to a file or stdout.
 //!
-//! It looks at the rings at a short interval while lines flow and sleeps when none do. What cannot
-//! be written is counted and left: a full disk costs lines, never a request. It never looks into a
-//! line, and the workers never wait for it.
+//! It sleeps until a block is handed over. What cannot be written is counted and left: a full disk
+//! costs lines, never a request. It never looks into a line, and the workers never wait for it.
 
-use super::{LogSender, WorkerCells, ring::Bell};
+use super::{
+    LogSender, WorkerCells,
+    file::LogFile,
+    sender::{Bell, LogReceiver, pair},
+};
 use crate::{
     bounds,
     clock::{self, Instant},
 };
-use rtrb::{Consumer, RingBuffer, chunks::ReadChunk};
 use std::{
     fs::{File, OpenOptions},
-    io::{self, IoSlice, Write},
+    io::{self, Write},
     os::{fd::AsFd as _, unix::fs::OpenOptionsExt as _},
     path::PathBuf,
     sync::{
@@ -24,15 +26,11 @@ use std::{
     time::Duration,
 };
 
-/// How often the rings are looked at while lines flow. Each look costs a switch of threads, so
-/// they are few; a sender whose ring is half full wakes the thread before its time.
+/// How long to wait between two tries of a target that is full for the moment.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Empty looks before the thread sleeps for good.
-const POLLS_EMPTY_MAX: u32 = 3;
-
 /// How long a target that is full for the moment (a pipe whose reader is slow) is waited for. Lines
-/// wait in the rings meanwhile.
+/// wait in their blocks meanwhile.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// At most one warning in this time.
@@ -89,9 +87,9 @@ struct Shared {
 }
 
 enum Command {
-    /// What was pushed before goes to the old sink; what comes after, to this one.
+    /// What was handed over before goes to the old sink; what comes after, to this one.
     Swap(Sink),
-    /// Answers when all that was pushed before is out.
+    /// Answers when all that was handed over before is out.
     Flush(Sender<()>),
 }
 
@@ -99,7 +97,7 @@ type Sink = Option<Box<dyn Write + Send>>;
 
 impl LogWriter {
     /// Opens `target` and starts the thread. The senders stand in the order of `cells`: one for
-    /// each worker, with a ring of [`bounds::LOG_RING_BYTES`].
+    /// each worker.
     ///
     /// # Errors
     /// If the target cannot be opened or the thread not be started.
@@ -119,19 +117,14 @@ impl LogWriter {
     ) -> io::Result<(Self, Vec<LogSender>)> {
         let shared = Arc::new(Shared::default());
         let (commands, inbox) = channel();
-        let (senders, rings) = cells
+        let (senders, receivers) = cells
             .iter()
-            .map(|cells| {
-                let (ring, out) = RingBuffer::new(bounds::LOG_RING_BYTES);
-                let bell = Arc::clone(&shared.bell);
-                (LogSender::new(ring, bell, Arc::clone(cells)), out)
-            })
+            .map(|cells| pair(Arc::clone(&shared.bell), Arc::clone(cells)))
             .unzip();
         let writer = Writer {
-            rings,
+            receivers,
             inbox,
             out: Out::new(sink, Arc::clone(&shared), poll),
-            poll,
         };
         let thread = thread::Builder::new()
             .name("access-log".into())
@@ -145,7 +138,8 @@ impl LogWriter {
         Ok((this, senders))
     }
 
-    /// Sends further lines to `target`; those already in the rings still go to the present one.
+    /// Sends further lines to `target`; those in blocks that were handed
+    /// over still go to the present one.
     ///
     /// # Errors
     /// If it cannot be opened; the present target stays.
@@ -166,7 +160,7 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Waits until every line pushed before this call is out or counted as lost. Blocks its
+    /// Waits until every block handed over before this call is out or counted as lost. Blocks its
     /// caller: not for a worker.
     pub fn flush(&self, within: Duration) -> LogEnd {
         let (done, wait) = channel();
@@ -177,7 +171,8 @@ impl LogWriter {
         }
     }
 
-    /// Flushes and stops. The workers should have ended: what they push from now on may be lost.
+    /// Flushes and stops. The workers should have ended: what they hand over from now on may be
+    /// lost.
     /// Blocks its caller for at most `within`; a target that does not take bytes (a pipe nobody
     /// reads) is not waited for after that.
     pub fn stop(self, within: Duration) -> LogEnd {
@@ -199,9 +194,9 @@ impl LogWriter {
 
     fn command(&self, command: Command) {
         // The thread ends only after this side is gone; were it dead of a bug, lines would be
-        // dropped and counted by the senders as their rings fill.
+        // dropped and counted by the senders as their blocks fill.
         let _ = self.commands.send(command);
-        self.shared.bell.wake();
+        self.shared.bell.ring();
     }
 }
 
@@ -211,7 +206,7 @@ impl Drop for LogWriter {
         // The thread sees the closed channel; a field is dropped only after this body.
         let (closed, _) = channel();
         drop(std::mem::replace(&mut self.commands, closed));
-        self.shared.bell.wake();
+        self.shared.bell.ring();
     }
 }
 
@@ -228,60 +223,46 @@ fn open(target: &LogTarget) -> io::Result<Sink> {
             .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
             .open(path)?,
     };
-    Ok(Some(Box::new(file)))
+    Ok(Some(Box::new(LogFile::new(file))))
 }
 
 /// The thread's own.
 struct Writer {
-    rings: Vec<Consumer<u8>>,
+    receivers: Vec<LogReceiver>,
     inbox: Receiver<Command>,
     out: Out,
-    poll: Duration,
 }
 
 impl Writer {
     fn run(mut self) {
-        let mut polls_empty = 0;
         loop {
-            // Commands are taken before the rings are looked at, and obeyed after: whatever was
-            // pushed before a command was given is then out.
+            // Commands are taken before the blocks are looked at, and obeyed after: whatever was
+            // handed over before a command was given is then out.
             let command = self.inbox.try_recv();
-            let fullest = self.drain();
+            let has_written = self.drain();
             match command {
                 Ok(Command::Swap(sink)) => self.out.swap(sink),
                 Ok(Command::Flush(done)) => drop(done.send(())),
                 Err(std::sync::mpsc::TryRecvError::Disconnected) => return,
-                Err(std::sync::mpsc::TryRecvError::Empty) => {
-                    polls_empty = if fullest == 0 { polls_empty + 1 } else { 0 };
-                    self.pause(fullest, polls_empty);
-                }
+                Err(std::sync::mpsc::TryRecvError::Empty) if has_written => {}
+                Err(std::sync::mpsc::TryRecvError::Empty) => thread::park(),
             }
         }
     }
 
-    fn pause(&self, fullest: usize, polls_empty: u32) {
-        if polls_empty >= POLLS_EMPTY_MAX {
-            let has_lines = || self.rings.iter().any(|ring| !ring.is_empty());
-            self.out.shared.bell.sleep_unless(has_lines);
-        } else if fullest < bounds::LOG_RING_BYTES / 4 {
-            self.out.shared.bell.doze(self.poll);
-        }
-    }
-
-    /// Writes all that is in the rings now, one write a ring. Returns the bytes that the fullest
-    /// one held.
-    fn drain(&mut self) -> usize {
-        let mut fullest = 0;
-        for ring in &mut self.rings {
-            let bytes = ring.slots();
-            fullest = fullest.max(bytes);
-            if bytes > 0 {
-                // Lines are pushed whole, so what is there ends at the end of a line.
-                let chunk = ring.read_chunk(bytes).expect("they were counted above");
-                self.out.write(chunk);
+    /// Writes the blocks that were handed over, one write a block. Says whether there were any.
+    fn drain(&mut self) -> bool {
+        let mut has_written = false;
+        for receiver in &mut self.receivers {
+            // A worker that keeps handing over must not keep the others waiting.
+            for _ in 0..bounds::LOG_BLOCKS_MAX {
+                let Some(block) = receiver.next() else { break };
+                self.out.write(block.lines());
+                receiver.give_back(block);
+                has_written = true;
             }
         }
-        fullest
+        has_written
     }
 }
 
@@ -318,51 +299,43 @@ impl Out {
     }
 
     /// Writes whole lines. On an error the rest of them is counted as lost.
-    fn write(&mut self, chunk: ReadChunk<'_, u8>) {
-        let (first, second) = chunk.as_slices();
-        if self.sink.is_some() {
-            let written = self.write_parts([first, second]);
-            if let Err((error, rest)) = written {
-                let lost = rest.iter().map(|part| lines(part)).sum();
-                self.failed(&error, lost);
-            }
+    fn write(&mut self, lines: &[u8]) {
+        if self.sink.is_none() {
+            return;
         }
-        chunk.commit_all();
+        let mut rest = lines;
+        if let Err(error) = self.write_all(&mut rest) {
+            if let Some(last) = lines[..lines.len() - rest.len()].last() {
+                self.is_torn = *last != b'\n';
+            }
+            self.failed(&error, count_lines(rest));
+        }
     }
 
-    /// Writes two parts in turn; on an error, says what was left.
-    fn write_parts<'a>(
-        &mut self,
-        mut parts: [&'a [u8]; 2],
-    ) -> Result<(), (io::Error, [&'a [u8]; 2])> {
+    /// Writes `rest` until nothing is left of it.
+    fn write_all(&mut self, rest: &mut &[u8]) -> io::Result<()> {
         if self.is_torn {
-            self.write_some(&[IoSlice::new(b"\n")])
-                .map_err(|error| (error, parts))?;
+            self.write_some(b"\n")?;
             self.is_torn = false;
         }
-        let mut is_line_begun = false;
-        while parts.iter().any(|part| !part.is_empty()) {
-            let slices = parts.map(IoSlice::new);
-            let written = self.write_some(&slices).map_err(|error| {
-                self.is_torn = is_line_begun;
-                (error, parts)
-            })?;
-            is_line_begun = advance(&mut parts, written);
+        while !rest.is_empty() {
+            let written = self.write_some(rest)?;
+            *rest = &rest[written..];
         }
         Ok(())
     }
 
     /// One write that took something. Waits a while for a target that is full for the moment.
-    fn write_some(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let sink = self.sink.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let mut full_since = None;
         loop {
-            match sink.write_vectored(slices) {
+            match sink.write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     self.is_stuck = false;
-                    let bytes = &self.shared.bytes_written;
-                    bytes.fetch_add(written as u64, Ordering::Relaxed);
+                    let total = &self.shared.bytes_written;
+                    total.fetch_add(written as u64, Ordering::Relaxed);
                     return Ok(written);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -396,22 +369,7 @@ impl Out {
     }
 }
 
-/// Takes `written` bytes from the front of the parts. Says whether they ended inside a line.
-fn advance(parts: &mut [&[u8]; 2], written: usize) -> bool {
-    let mut left = written;
-    let mut last = b'\n';
-    for part in parts {
-        let taken = left.min(part.len());
-        if taken > 0 {
-            last = part[taken - 1];
-        }
-        *part = &part[taken..];
-        left -= taken;
-    }
-    last != b'\n'
-}
-
-fn lines(bytes: &[u8]) -> u64 {
+fn count_lines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 

@@ -293,8 +293,7 @@ fn record(session: &Session<'_>, snapshot: &Snapshot, trail: &Trail<'_>) {
         started_wall: core.wall(trail.started),
         latency: trail.now.since(trail.started),
         integration_latency: trail.integration_latency,
-        source_ip: session.source_ip,
-        method: head.method,
+        source_ip: session.source_text(),
         method_token: of(head.method_token),
         path: if read { head.path(buffer) } else { b"" },
         query: of(head.query),
@@ -306,9 +305,19 @@ fn record(session: &Session<'_>, snapshot: &Snapshot, trail: &Trail<'_>) {
         api,
         stage,
         route: route.map_or("", |route| &route.key),
+        of_route: match (route, trail.stage) {
+            (Some(route), Some(_)) => &route.log,
+            // The snapshot may have changed since, and the format with it.
+            _ => b"",
+        },
         status: trail.status,
         integration_status: trail.integration_status,
-        endpoint: trail.endpoint,
+        endpoint: trail
+            .upstream
+            .zip(trail.endpoint)
+            .map_or("", |(upstream, endpoint)| {
+                &upstream.endpoints[endpoint].text
+            }),
         upstream: trail
             .upstream
             .map_or("", |upstream| &upstream.settings.name),

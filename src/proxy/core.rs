@@ -207,9 +207,10 @@ impl Core {
             .retain(|_, pool| Rc::strong_count(pool) > 1);
     }
 
-    /// The worker's tick: deadlines, idle connections, reports, clocks, the view.
+    /// The worker's tick: deadlines, idle connections, reports, clocks, the view, the log.
     pub fn tick(&self) {
         self.deadlines.tick();
+        self.flush_log();
         self.renew_wall_clock();
         self.revalidate();
         let now = clock::now();
@@ -256,6 +257,12 @@ impl Core {
         bits.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
+    /// Connections of clients that are awake, each with a buffer.
+    pub(super) fn awake(&self) -> usize {
+        let asleep = self.cells.connections_asleep.read() as usize;
+        self.connections.get().saturating_sub(asleep)
+    }
+
     /// Whether the worker may take another connection.
     pub fn has_room(&self) -> bool {
         let set = self.view.borrow().snapshot.settings.connections_max;
@@ -289,6 +296,11 @@ impl Core {
                 "endpoint ejected for its failures"
             );
         }
+    }
+
+    /// Hands over the access-log lines that there are.
+    pub fn flush_log(&self) {
+        self.log.borrow_mut().flush();
     }
 
     /// Logs a request by the format of the snapshot that served it.

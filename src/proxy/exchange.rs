@@ -21,7 +21,7 @@ use crate::{
     error::Error,
     http::{CHUNK_SIZE_ROOM, ChunkedDecoder, Declared, Method, Provenance, write_request},
     snapshot::Snapshot,
-    upstream::{Address, Body, Connection, HostPolicy, InFlight, Progress, Upstream},
+    upstream::{Body, Connection, HostPolicy, InFlight, Progress, Upstream},
 };
 use std::{
     cell::Cell,
@@ -84,10 +84,7 @@ pub(super) async fn attempt(
     renew: bool,
 ) -> Result<Way, FailedAttempt> {
     let in_flight = plan.local.local.enter(endpoint);
-    trail.endpoint = match &plan.upstream.endpoints[endpoint].address {
-        Address::Ip(address) => Some(*address),
-        Address::Unix(_) => None,
-    };
+    trail.endpoint = Some(endpoint);
     let obtained = obtain(
         session.core,
         trail,

@@ -14,13 +14,7 @@ use crate::{
     snapshot::{ClientTimeouts, Forwarding, Route, Settings, Snapshot, Stage},
     upstream::Upstream,
 };
-use std::{
-    io::Write,
-    net::{IpAddr, SocketAddr},
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io::Write, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 /// Empty lines borne before a request line (RFC 9112 §2.2 asks for at least one).
 const EMPTY_LINES_MAX: usize = 2;
@@ -57,6 +51,8 @@ pub(super) struct Session<'c> {
     pub(super) request_id: RequestId,
     /// The client's address, after trusted proxies.
     pub(super) source_ip: Option<IpAddr>,
+    /// The same as text, where it is not the peer's.
+    source_text: Option<PeerText>,
     /// Whether the peer is a trusted proxy.
     pub(super) trusted: bool,
     /// The limits and times of the settings that the last request was served by.
@@ -169,7 +165,8 @@ pub(super) struct Trail<'v> {
     pub(super) stage: Option<&'v Stage>,
     pub(super) route: Option<&'v Arc<Route>>,
     pub(super) upstream: Option<&'v Arc<Upstream>>,
-    pub(super) endpoint: Option<SocketAddr>,
+    /// The endpoint that was tried last: its index in the upstream.
+    pub(super) endpoint: Option<usize>,
     pub(super) attempts: u8,
     pub(super) status: u16,
     pub(super) integration_status: Option<u16>,
@@ -270,6 +267,7 @@ impl<'c> Session<'c> {
                 length: 0,
             },
             source_ip: None,
+            source_text: None,
             trusted: false,
             timeouts: settings.timeouts,
         }
@@ -318,9 +316,9 @@ impl<'c> Session<'c> {
         }
         self.inbound.clear();
         self.core.cells.connections_idle.up();
-        // While the pool would keep this one's buffer all the same, sleep would free nothing, and
-        // a read that can be cancelled costs more than one that cannot.
-        let read = if self.core.buffers.rented() <= BUFFERS_KEPT_MAX {
+        // While the pool would keep the buffers of all that are awake, sleep would free nothing,
+        // and a read that can be cancelled costs more than one that cannot.
+        let read = if self.core.awake() <= BUFFERS_KEPT_MAX {
             self.deadline.limit_idle(self.timeouts.idle);
             self.client.read.fill(&mut self.inbound, 0).await
         } else {
@@ -365,8 +363,9 @@ impl<'c> Session<'c> {
         self.source_ip = address;
         let buffer = self.inbound.filled();
         if trusted {
-            self.source_ip =
-                super::reply::source_behind(&self.head, buffer, forwarding).or(address);
+            let behind = super::reply::source_behind(&self.head, buffer, forwarding);
+            self.source_ip = behind.or(address);
+            self.source_text = behind.map(|behind| PeerText::of(Peer::Ip(behind)));
         }
         let given = match &forwarding.request_id {
             Some(name) if trusted => self.head.fields.named(name, buffer),
@@ -375,6 +374,14 @@ impl<'c> Session<'c> {
         self.request_id = given
             .and_then(RequestId::given)
             .unwrap_or_else(|| RequestId::made(self.core.random(), self.core.random()));
+    }
+
+    /// The client's address as text, after trusted proxies; empty on a Unix socket.
+    pub(super) fn source_text(&self) -> &[u8] {
+        self.source_text
+            .as_ref()
+            .unwrap_or(&self.peer_text)
+            .as_bytes()
     }
 
     /// How many bytes of the request's body stand behind its head, if that is all of it.

@@ -41,6 +41,8 @@ impl fmt::Display for Address {
 pub struct Endpoint {
     /// Where it is.
     pub address: Address,
+    /// The same as text.
+    pub text: Box<str>,
     /// Its name as configured.
     pub authority: Box<str>,
     /// Its share of the requests against the others'. Zero: none.

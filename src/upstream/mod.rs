@@ -94,6 +94,7 @@ impl Upstream {
             .into_iter()
             .zip(endpoint_states)
             .map(|(endpoint, state)| Endpoint {
+                text: endpoint.address.to_string().into(),
                 address: endpoint.address,
                 authority: endpoint.authority,
                 weight: endpoint.weight,

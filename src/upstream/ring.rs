@@ -113,6 +113,7 @@ mod tests {
                     Ok(address) => Address::Ip(address),
                     Err(_) => Address::Unix(Path::new(name).into()),
                 },
+                text: name.into(),
                 authority: name.into(),
                 weight,
                 state: Arc::new(EndpointState::new(Instant::default())),

@@ -103,4 +103,5 @@ async fn serve(parts: WorkerParts, driver: crate::net::Driver, inbox: Inbox) {
         }
     });
     inbox.run(&core).await;
+    core.flush_log();
 }

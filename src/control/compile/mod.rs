@@ -60,7 +60,7 @@ pub fn compile(
 ) -> Result<Snapshot, Mistakes> {
     let mut found = Vec::new();
     let settings = settings(checked, &mut found);
-    let routing = routing::routing(checked, kept, &mut found);
+    let routing = routing::routing(checked, settings.log.as_ref(), kept, &mut found);
     if let Some(mistakes) = Mistakes::of(&checked.source, found) {
         return Err(mistakes);
     }

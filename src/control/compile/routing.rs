@@ -13,7 +13,7 @@ use crate::{
             TargetPath, Throttle,
         },
     },
-    observe::{RouteIdentity, RouteMetrics},
+    observe::{Block, Format, RouteIdentity, RouteMetrics},
     route::{
         BasePathRule, Hosts, Peculiarities, Precedence, RouteKey, Table, TableBuilder, Target,
     },
@@ -23,10 +23,12 @@ use std::sync::Arc;
 
 pub(super) fn routing(
     checked: &Checked,
+    log: Option<&Format>,
     kept: &mut Kept<'_, '_>,
     found: &mut Vec<Mistake>,
 ) -> Routing {
     let mut stages = Vec::new();
+    let mut line = Block::default();
     // Of each API: where its stages begin.
     let mut firsts = Vec::with_capacity(checked.apis.len());
     for api in &checked.apis {
@@ -36,7 +38,14 @@ pub(super) fn routing(
             // What is wrong with the routes is wrong in every stage; once is enough.
             let mut again = Vec::new();
             let found = if index == 0 { &mut *found } else { &mut again };
-            stages.push(compile_stage(api, stage, &read, kept, found));
+            let mut around = Around {
+                api: api.name.as_str().into(),
+                stage: stage.name.as_str().into(),
+                log,
+                line: &mut line,
+                kept,
+            };
+            stages.push(compile_stage(api, stage, &read, &mut around, found));
         }
     }
     Routing {
@@ -115,14 +124,9 @@ fn compile_stage(
     api: &Api,
     stage: &Stage,
     read: &[Option<Read>],
-    kept: &mut Kept<'_, '_>,
+    around: &mut Around<'_, '_, '_>,
     found: &mut Vec<Mistake>,
 ) -> snapshot::Stage {
-    let mut around = Around {
-        api: api.name.as_str().into(),
-        stage: stage.name.as_str().into(),
-        kept,
-    };
     let root = Path::ROOT;
     let path = root.key("apis");
     let path = path.key(&api.name);
@@ -135,6 +139,7 @@ fn compile_stage(
             api: Arc::clone(&around.api),
             stage: Arc::clone(&around.stage),
             key: Arc::clone(&read.name),
+            log: around.log(&read.name),
             allowed: peculiarities(written.allow_paths),
             body_bytes_max: written.body_bytes.unwrap_or(u64::MAX),
             throttle: around.bucket(Some(&written.key), written.throttle),
@@ -155,8 +160,8 @@ fn compile_stage(
         miss: miss(api),
         throttle: around.bucket(None, stage.throttle),
         metrics: around.metrics(&"".into()),
-        api: around.api,
-        name: around.stage,
+        api: Arc::clone(&around.api),
+        name: Arc::clone(&around.stage),
     }
 }
 
@@ -169,6 +174,9 @@ fn empty(precedence: Precedence) -> Table<Arc<Route>> {
 struct Around<'a, 'k, 'd> {
     api: Arc<str>,
     stage: Arc<str>,
+    log: Option<&'a Format>,
+    /// Where a piece of a line is made.
+    line: &'a mut Block,
     kept: &'a mut Kept<'k, 'd>,
 }
 
@@ -184,6 +192,14 @@ impl Around<'_, '_, '_> {
         let rate = Rate::new(throttle.rate, throttle.burst.get());
         let rate = rate.expect("the model admits positive rates only");
         Some(self.kept.buckets.bucket(identity, rate, self.kept.now))
+    }
+
+    /// What of an access-log line is the same for all requests of a route.
+    fn log(&mut self, route: &str) -> Box<[u8]> {
+        let log = self
+            .log
+            .map(|log| log.of_route(self.line, &self.api, &self.stage, route));
+        log.unwrap_or_default()
     }
 
     fn metrics(&self, route: &Arc<str>) -> Arc<RouteMetrics> {

@@ -188,7 +188,7 @@ fn a_page_says_what_the_cells_hold() {
     check("sluice_connections_closed_total",       &[("reason", "idle")],                       1.0);
     check("sluice_refusals_total",                 &[("error", "throttled")],                   1.0);
     check("sluice_refusals_total",                 &[("error", "internal")],                    0.0);
-    check("sluice_access_log_dropped_total",       &[("reason", "ring_full")],                  2.0);
+    check("sluice_access_log_dropped_total",       &[("reason", "backlog_full")],                  2.0);
     check("sluice_access_log_dropped_total",       &[("reason", "write_error")],                5.0);
     check("sluice_upstream_healthy",               &[("upstream", "users")],                    1.0);
     check("sluice_upstream_ejections_total",       &[("endpoint", "[::1]:9001")],               1.0);

@@ -1,7 +1,7 @@
 //! The log's thread: what is written, what is lost, and what is told of it.
 
 use super::*;
-use crate::observe::{Format, Record};
+use crate::observe::{Block, Format, Record};
 use std::{
     collections::VecDeque,
     os::unix::fs::PermissionsExt as _,
@@ -64,10 +64,7 @@ fn check(script: impl IntoIterator<Item = Step>, expected: &str, lines_lost: u64
     let shared = Arc::new(Shared::default());
     let mut out = Out::new(Some(Box::new(sink)), Arc::clone(&shared), Duration::ZERO);
     for batch in ["one\ntwo\n", "three\n", "four\n"] {
-        let (mut ring, mut bytes) = RingBuffer::new(16);
-        ring.push_entire_slice(batch.as_bytes()).unwrap();
-        out.write(bytes.read_chunk(bytes.slots()).unwrap());
-        assert!(bytes.is_empty());
+        out.write(batch.as_bytes());
     }
     assert_eq!(String::from_utf8_lossy(&taken.lock().unwrap()), expected);
     assert_eq!(shared.lines_lost.load(Ordering::Relaxed), lines_lost);
@@ -124,20 +121,65 @@ fn lines_of_all_workers_arrive_whole_and_in_order() {
 }
 
 #[test]
-fn a_full_ring_drops_whole_lines_and_counts_them() {
+fn a_writer_that_falls_behind_costs_whole_lines_and_they_are_counted() {
     let cells = cells(1);
-    let (ring, mut out) = RingBuffer::new(100);
-    let mut sender = LogSender::new(ring, Arc::default(), Arc::clone(&cells[0]));
+    let (mut sender, mut receiver) = pair(Arc::default(), Arc::clone(&cells[0]));
     let format = plain();
-    for _ in 0..7 {
-        sender.line(&format, &record(&[b'x'; 29]));
+    let path = [b'x'; 8_000];
+    let (mut sent, mut kept) = (0, 0);
+    while cells[0].log_lines_dropped.read() < 4 {
+        sender.line(&format, &record(&path));
+        sent += 1;
     }
-    sender.line(&format, &record(b"short"));
+    let is_whole = |line: &[u8]| line == path;
+    let mut count = |block: &Block| {
+        let lines = block.lines().strip_suffix(b"\n").expect("whole lines");
+        assert!(lines.split(|byte| *byte == b'\n').all(is_whole));
+        kept += count_lines(block.lines());
+    };
+    // One block given back, and there is room again.
+    let block = receiver.next().expect("a full block");
+    count(&block);
+    receiver.give_back(block);
+    sender.line(&format, &record(&path));
     assert_eq!(cells[0].log_lines_dropped.read(), 4);
-    let mut bytes = vec![0; out.slots()];
-    out.pop_entire_slice(&mut bytes).unwrap();
-    let expected = format!("{0}\n{0}\n{0}\nshort\n", "x".repeat(29));
-    assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+    drop(sender);
+    while let Some(block) = receiver.next() {
+        count(&block);
+    }
+    assert_eq!(kept, sent - 4 + 1);
+    assert!(kept * 8_001 > (bounds::LOG_BLOCKS_MAX * bounds::LOG_BLOCK_BYTES * 3 / 4) as u64);
+}
+
+#[test]
+fn blocks_that_a_burst_left_are_let_go() {
+    let cells = cells(1);
+    let (mut sender, mut receiver) = pair(Arc::default(), Arc::clone(&cells[0]));
+    let format = plain();
+    while receiver.next().is_none() {
+        sender.line(&format, &record(&[b'x'; 8_000]));
+    }
+    let mut waiting = Vec::new();
+    for _ in 0..200 {
+        sender.line(&format, &record(&[b'x'; 8_000]));
+        waiting.extend(receiver.next());
+    }
+    let burst = waiting.len();
+    assert!(burst > 16);
+    waiting
+        .into_iter()
+        .for_each(|block| receiver.give_back(block));
+    for _ in 0..2 * burst {
+        sender.flush();
+    }
+    // As many more as there were need as many new ones, so nothing is lost.
+    for _ in 0..200 {
+        sender.line(&format, &record(&[b'x'; 8_000]));
+        if let Some(block) = receiver.next() {
+            receiver.give_back(block);
+        }
+    }
+    assert_eq!(cells[0].log_lines_dropped.read(), 0);
 }
 
 /// A sink that says when bytes came.
@@ -158,13 +200,13 @@ impl Write for Told {
 fn no_wake_up_is_lost() {
     let (told, arrived): (Sender<usize>, Receiver<usize>) = channel();
     let sink: Sink = Some(Box::new(Told(told)));
-    // Without a pause between its looks the writer sleeps within microseconds: each line races
-    // with it.
+    // The writer sleeps within microseconds: each block races with it.
     let (writer, mut senders) =
         LogWriter::start_with(LogTarget::Off, sink, &cells(1), Duration::ZERO).unwrap();
     let format = plain();
     for n in 0..20_000_u32 {
         senders[0].line(&format, &record(b"/"));
+        senders[0].flush();
         let bytes = arrived.recv_timeout(LONG);
         assert_eq!(bytes, Ok(2), "line {n}");
         for _ in 0..n % 97 * 8 {
@@ -179,19 +221,23 @@ fn reopening_and_retargeting_lose_no_line() {
     let dir = Dir::new("rotate");
     let (mut writer, mut senders) = LogWriter::start(dir.target("a"), &cells(1)).unwrap();
     let format = plain();
-    senders[0].line(&format, &record(b"before"));
+    let mut log = |path| {
+        senders[0].line(&format, &record(path));
+        senders[0].flush();
+    };
+    log(b"before");
     assert_eq!(writer.flush(LONG), LogEnd::Drained);
     std::fs::rename(dir.path("a"), dir.path("a.1")).unwrap();
-    senders[0].line(&format, &record(b"between"));
+    log(b"between");
     writer.reopen().unwrap();
     assert_eq!(writer.flush(LONG), LogEnd::Drained);
-    senders[0].line(&format, &record(b"after"));
+    log(b"after");
     writer.retarget(dir.target("b")).unwrap();
     assert_eq!(writer.flush(LONG), LogEnd::Drained);
-    senders[0].line(&format, &record(b"elsewhere"));
+    log(b"elsewhere");
     let missing = LogTarget::File(dir.path("none").join("log"));
     assert!(writer.retarget(missing).is_err());
-    senders[0].line(&format, &record(b"still there"));
+    log(b"still there");
     assert_eq!(writer.stop(LONG), LogEnd::Drained);
     assert_eq!(dir.read("a.1"), "before\nbetween\n");
     assert_eq!(dir.read("a"), "after\n");
@@ -213,6 +259,7 @@ fn a_full_disk_is_counted() {
     for _ in 0..3 {
         senders[0].line(&plain(), &record(b"/"));
     }
+    senders[0].flush();
     assert_eq!(writer.flush(LONG), LogEnd::Drained);
     assert_eq!(writer.counts().lines_lost, 3);
     assert_eq!(writer.counts().bytes_written, 0);
@@ -234,6 +281,7 @@ fn a_pipe_that_nobody_reads_holds_up_neither_start_nor_stop() {
     for _ in 0..40 {
         senders[0].line(&plain(), &record(&long));
     }
+    senders[0].flush();
     assert_eq!(writer.stop(Duration::from_millis(20)), LogEnd::Abandoned);
 }
 
