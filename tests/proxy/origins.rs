@@ -100,6 +100,28 @@ fn a_post_that_was_sent_is_not_sent_again() {
 }
 
 #[test]
+fn a_retry_that_the_budget_denies_is_counted() {
+    for driver in DRIVERS {
+        let (one, two) = (
+            Origin::start(|_| After::Close),
+            Origin::start(|_| After::Close),
+        );
+        let more = "    retries: { attempts: 3, budget: 0, budget_min: 0 }";
+        let gateway = gateway(driver, &[one.address, two.address], more, "");
+        let mut client = Client::connect(gateway.address(0));
+        assert_eq!(status(&mut client, GET), 502);
+        assert_eq!(status(&mut client, POST), 502);
+        let metrics = gateway.text("/metrics");
+        // The POST may not be repeated, whatever the budget.
+        assert!(
+            metrics.contains("\nsluice_upstream_retries_denied_total 1\n"),
+            "{metrics}"
+        );
+        assert!(metrics.contains("\nsluice_upstream_retries_total 0\n"));
+    }
+}
+
+#[test]
 fn a_silent_origin_times_out() {
     for driver in DRIVERS {
         let origin = Origin::start(|asked| {
