@@ -188,6 +188,7 @@ impl Core {
                 .iter()
                 .map(|endpoint| {
                     let identity = ConnectionIdentity {
+                        upstream: upstream.settings.name.clone(),
                         address: endpoint.address.clone(),
                     };
                     let pool = pools

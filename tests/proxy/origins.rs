@@ -6,7 +6,7 @@ use super::{
     gateway,
     origin::{After, Origin},
 };
-use crate::support::DRIVERS;
+use crate::support::{DRIVERS, Gateway};
 use std::{
     net::{SocketAddr, TcpListener},
     sync::{
@@ -118,6 +118,34 @@ fn a_retry_that_the_budget_denies_is_counted() {
             "{metrics}"
         );
         assert!(metrics.contains("\nsluice_upstream_retries_total 0\n"));
+    }
+}
+
+#[test]
+fn two_upstreams_at_one_address_share_no_connection() {
+    for driver in DRIVERS {
+        let origin = Origin::saying(OK);
+        let second = format!(
+            "    pool: {{ idle: 0 }}\n  v:\n    endpoints: [\"{}\"]\n    connections_max: 1",
+            origin.address
+        );
+        let config = super::config(&[origin.address], &second, "").replace(
+            "      POST /small:",
+            "      GET /v: { integration: { type: http, upstream: v } }\n      POST /small:",
+        );
+        let gateway = Gateway::start(driver, &config);
+        let mut client = Client::connect(gateway.address(0));
+        for _ in 0..3 {
+            assert_eq!(
+                status(&mut client, "GET /v HTTP/1.1\r\nHost: a\r\n\r\n"),
+                200
+            );
+        }
+        assert_eq!(origin.connections(), 1, "the other's settings keep none");
+        for _ in 0..3 {
+            assert_eq!(status(&mut client, GET), 200);
+        }
+        assert_eq!(origin.connections(), 4, "nor is the other's taken");
     }
 }
 
