@@ -88,7 +88,7 @@ fn a_drain_has_an_end() {
     asked.wait();
     gateway.signal(Signal::SIGINT);
     assert_eq!(gateway.exit_code(), Some(0));
-    gateway.has_said("1 connections are cut off");
+    gateway.has_said("connections cut off: 1");
     go.open();
 }
 
@@ -118,7 +118,7 @@ fn the_access_log_is_opened_again() {
         gateway.folder.join("access.log"),
         gateway.folder.join("access.1"),
     );
-    let ask = |path: &str| crate::support::get(gateway.address(0), path).unwrap();
+    let ask = |path: &str| get(gateway.address(0), path).unwrap();
     let has = |log: &std::path::Path, text: &str| {
         until("a line", || {
             (fs::read_to_string(log).unwrap_or_default() == text).then_some(())
