@@ -141,7 +141,7 @@ fn what_only_the_compiler_sees_is_reported_at_its_place_and_all_at_once() {
         &[
             "a.yaml:8:7: apis.a.routes.\"GET /a/{name}\": takes the same requests as `GET /a/{id}`",
             "a.yaml:10:7: ",
-            "access_log.format: unknown variable",
+            "access_log.format: there is no variable $context.nothing",
         ],
     );
 }
