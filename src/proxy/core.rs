@@ -286,7 +286,8 @@ impl Core {
             tracing::warn!(
                 upstream = &*upstream.settings.name,
                 endpoint = %upstream.endpoints[endpoint].address,
-                ?ejected,
+                away_ms = ejected.until.since(now).as_millis(),
+                in_row = ejected.in_row,
                 "endpoint ejected for its failures"
             );
         }
