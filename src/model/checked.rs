@@ -401,7 +401,7 @@ pub enum Integration {
 /// A token bucket.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Throttle {
-    /// Requests per second: above 0, at most 1e9.
+    /// Requests per second: one in 11.6 days (0.000001) to 1e9.
     pub rate: f64,
     /// Requests that may come at once.
     pub burst: NonZeroU32,

@@ -140,12 +140,8 @@ fn bounds(schema: &Json) -> String {
         ("minLength", "maxLength", " characters"),
     ];
     for (least, most, unit) in edges {
-        match (schema.get(least), schema.get(most)) {
-            (Some(least), Some(most)) => {
-                return format!(", {} to {}{unit}", plain(least), plain(most));
-            }
-            (None, Some(most)) => return format!(", above 0, at most {}", plain(most)),
-            (Some(_) | None, None) => {}
+        if let (Some(least), Some(most)) = (schema.get(least), schema.get(most)) {
+            return format!(", {} to {}{unit}", plain(least), plain(most));
         }
     }
     String::new()

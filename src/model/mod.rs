@@ -36,6 +36,20 @@ pub use setting::Placed;
 /// Cost: linear in the text, which is at most [`crate::bounds::CONFIG_BYTES_MAX`] long. Never
 /// panics, whatever the text.
 pub fn read(file_name: &str, text: &str, folder: &std::path::Path) -> Result<Checked, Mistakes> {
+    read_and(file_name, text, folder, |_| Vec::new())
+}
+
+/// [`read`]; and where something is wrong, `further` looks at all that could be made of the text
+/// all the same, so that what a later step would refuse is told in the same run.
+///
+/// What it finds at a place that is known to be wrong is left out: it may be about what stands in
+/// for the mistake.
+pub fn read_and(
+    file_name: &str,
+    text: &str,
+    folder: &std::path::Path,
+    further: impl FnOnce(&Checked) -> Vec<Mistake>,
+) -> Result<Checked, Mistakes> {
     let source = Source::new(file_name, text);
     let mut found = Vec::new();
     let checked = match tree::parse(text) {
@@ -46,6 +60,13 @@ pub fn read(file_name: &str, text: &str, folder: &std::path::Path) -> Result<Che
             None
         }
     };
+    if !found.is_empty()
+        && let Some(checked) = &checked
+    {
+        let known: std::collections::HashSet<Place> = found.iter().map(|m| m.place).collect();
+        let more = further(checked).into_iter();
+        found.extend(more.filter(|mistake| !known.contains(&mistake.place)));
+    }
     match (Mistakes::of(&source, found), checked) {
         (Some(mistakes), _) => Err(mistakes),
         (None, Some(checked)) => Ok(checked),

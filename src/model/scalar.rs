@@ -7,6 +7,7 @@ use super::{
     setting::{self, Map, Named, Placed, Setting},
     tree::{Node, Value},
 };
+use crate::bounds;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::Value as Json;
 use std::time::Duration;
@@ -186,6 +187,9 @@ impl Setting for u64 {
     }
 }
 
+/// The least rate of a throttle: one token in the longest time that a limit may take for one.
+const RATE_LEAST: f64 = 1e9 / bounds::TOKEN_INTERVAL_NS_MAX as f64;
+
 impl Setting for Rate {
     fn decode(node: &Node<'_>, path: Path<'_>, found: &mut Vec<Mistake>) -> Option<Self> {
         let rate = match node.value {
@@ -194,14 +198,17 @@ impl Setting for Rate {
             Value::Float(value) => value,
             Value::Null | Value::Bool(_) | Value::String(_) | Value::List(_) | Value::Map(_) => 0.0,
         };
-        match rate > 0.0 && rate <= 1e9 {
+        match (RATE_LEAST..=1e9).contains(&rate) {
             true => Some(Self(rate)),
-            false => setting::expected(node, path, found, "a number above 0, at most 1000000000"),
+            false => {
+                let expected = "a number from 0.000001 to 1000000000";
+                setting::expected(node, path, found, expected)
+            }
         }
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000_000 })
+        json_schema!({ "type": "number", "minimum": RATE_LEAST, "maximum": 1_000_000_000 })
     }
 
     fn written(&self) -> Option<Json> {

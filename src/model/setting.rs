@@ -138,7 +138,16 @@ impl<'n, 'f> Fields<'n, 'f> {
             return Taken::Absent;
         };
         let path = self.path.key(name);
+        let before = self.found.len();
         let Some(value) = T::decode(node, path, self.found) else {
+            // Only what is wrong with the value itself, not with what stands in it.
+            if let ([mistake], Some(range)) = (&mut self.found[before..], &range)
+                && mistake.place == node.place
+                && T::EDGES.0.ends_with("minimum")
+            {
+                let joint = if mistake.hint.is_empty() { "" } else { "; " };
+                mistake.hint = format!("{}{joint}{}", edges::<T>(range), mistake.hint);
+            }
             return Taken::Wrong;
         };
         if let (Some(measure), Some(range)) = (value.measure(), range)
@@ -298,11 +307,6 @@ fn outside<T: Setting>(
     place: Place,
     path: Path<'_>,
 ) -> Mistake {
-    let plain = |json: Json| {
-        json.as_str()
-            .map_or_else(|| json.to_string(), str::to_owned)
-    };
-    let (least, most) = (plain(T::edge(*range.start())), plain(T::edge(*range.end())));
     let value = match T::EDGES.0 {
         "minItems" | "minProperties" => {
             format!("{} entries", value.measure().unwrap_or_default())
@@ -319,7 +323,19 @@ fn outside<T: Setting>(
         "is"
     };
     let what = format!("{value} {verb} out of range");
-    Mistake::new(place, path, what).hint(format!("{least} to {most} can stand here"))
+    Mistake::new(place, path, what).hint(edges::<T>(range))
+}
+
+/// What can stand where there is a range.
+fn edges<T: Setting>(range: &RangeInclusive<u64>) -> String {
+    let (least, most) = (plain(T::edge(*range.start())), plain(T::edge(*range.end())));
+    format!("{least} to {most} can stand here")
+}
+
+/// A text without its quotes, anything else as JSON writes it.
+fn plain(json: Json) -> String {
+    json.as_str()
+        .map_or_else(|| json.to_string(), str::to_owned)
 }
 
 /// One key of a mapping, for its schema.

@@ -67,7 +67,11 @@ pub(super) fn parse(text: &str) -> Result<Node<'_>, Mistake> {
 pub(super) fn parse_fully(text: &str) -> Result<Node<'_>, Mistake> {
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
         let place = error.location().map_or(Place::BEGINNING, place);
-        Mistake::new(place, Path::ROOT, reason(&error)).hint(advice(text, place))
+        let said = error.without_snippet().to_string();
+        match in_our_words(&said) {
+            Some((what, hint)) => Mistake::new(place, Path::ROOT, what).hint(hint),
+            None => Mistake::new(place, Path::ROOT, reason(&said)).hint(advice(text, place)),
+        }
     })
 }
 
@@ -120,8 +124,9 @@ fn place(location: Location) -> Place {
     }
 }
 
-/// The parser's own words without its own idea of the place.
-fn reason(error: &serde_saphyr::Error) -> String {
+/// What is wrong and what would be right, where the parser speaks of itself rather than of the
+/// file.
+fn in_our_words(said: &str) -> Option<(&'static str, &'static str)> {
     const BUDGETS: &[(&str, &str)] = &[
         ("Documents", "only one document can stand in the file"),
         ("Depth", "nested too deeply"),
@@ -130,13 +135,34 @@ fn reason(error: &serde_saphyr::Error) -> String {
         ("Nodes", "too many values"),
         ("Events", "too many values"),
     ];
-    let text = error.without_snippet().to_string();
-    if (text.contains("budget breached") || text.contains("limit exceeded"))
-        && let Some((_, plain)) = BUDGETS.iter().find(|(word, _)| text.contains(word))
-    {
-        return (*plain).to_owned();
+    const OTHERS: &[(&str, &str, &str)] = &[
+        (
+            "recursive references",
+            "the alias stands inside the value that it names",
+            "name another anchor, or write the value out",
+        ),
+        (
+            "unknown anchor",
+            "the alias names no anchor that stands before it",
+            "write &name at the value that is shared; put a text that begins with * in quotes",
+        ),
+        (
+            "unsupported tag",
+            "tags (!) have no meaning here",
+            "take the tag out",
+        ),
+    ];
+    if said.contains("budget breached") || said.contains("limit exceeded") {
+        let budget = BUDGETS.iter().find(|(word, _)| said.contains(word));
+        return budget.map(|(_, plain)| (*plain, ""));
     }
-    let text = text.lines().next().unwrap_or_default();
+    let other = OTHERS.iter().find(|(word, ..)| said.contains(word));
+    other.map(|(_, what, hint)| (*what, *hint))
+}
+
+/// The parser's own words without its own idea of the place.
+fn reason(said: &str) -> String {
+    let text = said.lines().next().unwrap_or_default();
     let text = text.split(" at line ").next().unwrap_or(text);
     let text = text.strip_prefix("error: ").unwrap_or(text);
     text.trim_end_matches([',', ':', ' ']).to_owned()
@@ -423,12 +449,16 @@ mod tests {
             "a: b: c\n",
             "1:5: mapping values are not allowed in this context",
         );
-        check("a: *nope\n", "1:4: alias references unknown anchor");
+        check(
+            "a: *nope\n",
+            "1:4: the alias names no anchor that stands before it",
+        );
         check("a: \"x\n", "1:4: unclosed quote");
         check(
             "a: &a [*a]",
-            "1:8: recursive references require weak recursion types",
+            "1:8: the alias stands inside the value that it names",
         );
+        check("a: !!x/y { b: 1 }", "1:10: tags (!) have no meaning here");
         check(
             "a: 1\n---\nb: 2\n",
             "2:1: only one document can stand in the file",

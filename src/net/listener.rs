@@ -9,7 +9,7 @@ use super::stream::{Driver, Stream};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     fmt, io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Shutdown, SocketAddr},
     os::{fd::OwnedFd, unix::fs::FileTypeExt},
     path::{Path, PathBuf},
 };
@@ -157,6 +157,21 @@ impl Listener {
     /// Waits until somebody is there. May be dropped at any time.
     pub async fn ready(&self) -> io::Result<()> {
         self.ready.readable(false).await
+    }
+
+    /// Stops listening now, where the socket is this worker's alone: TCP.
+    ///
+    /// Closing does it later: the ring holds the socket until a wait on it is cancelled, and when
+    /// the process ends the kernel does that after the process is gone. Until then clients would
+    /// be let in and reset, and the next process would find the address taken. A Unix socket is
+    /// shared by all workers, of which others may not have taken what waits; and it is its file
+    /// that makes the address.
+    pub fn stop(&self) {
+        let address = self.socket.local_addr();
+        if address.is_ok_and(|address| address.as_socket().is_some()) {
+            // It fails only for a socket that does not listen.
+            let _ = self.socket.shutdown(Shutdown::Read);
+        }
     }
 
     /// Accepts one connection, or says `WouldBlock`.

@@ -188,6 +188,7 @@ impl Core {
                 .iter()
                 .map(|endpoint| {
                     let identity = ConnectionIdentity {
+                        upstream: upstream.settings.name.clone(),
                         address: endpoint.address.clone(),
                     };
                     let pool = pools
@@ -292,7 +293,8 @@ impl Core {
             tracing::warn!(
                 upstream = &*upstream.settings.name,
                 endpoint = %upstream.endpoints[endpoint].address,
-                ?ejected,
+                away_ms = ejected.until.since(now).as_millis(),
+                in_row = ejected.in_row,
                 "endpoint ejected for its failures"
             );
         }

@@ -190,6 +190,10 @@ async fn forward<'v>(
             }
             Next::Fresh => again = Some(endpoint),
             Next::GiveUp => return Err(last),
+            Next::Denied => {
+                session.core.cells.retries_denied.add(1);
+                return Err(last);
+            }
         }
         if plan.until.is_some_and(|until| trail.now >= until) {
             return Err(Error::UpstreamTimeout);

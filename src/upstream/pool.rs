@@ -16,6 +16,9 @@ const CAPACITY_KEPT: usize = 16;
 /// connection that was made under other terms.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionIdentity {
+    /// Whose it is: its place counts against that upstream's `connections_max`, and it is kept by
+    /// that one's settings. Two upstreams at one address share nothing.
+    pub upstream: Box<str>,
     /// Where it leads.
     pub address: Address,
 }

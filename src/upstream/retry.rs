@@ -59,6 +59,9 @@ pub enum Next {
     Fresh,
     /// Answer with what there is.
     GiveUp,
+    /// The same, and another attempt would have been safe: the budget has none left. A name of its
+    /// own, since an operator wants to know of it: the origin is failing more than retries may mend.
+    Denied,
 }
 
 /// The attempts at one request.
@@ -121,7 +124,7 @@ impl Attempts {
         let reached_nobody =
             failed.failure == Failure::Refused && failed.progress == Progress::NothingSent;
         if !reached_nobody && !budget.spend(retry, now) {
-            return Next::GiveUp;
+            return Next::Denied;
         }
         self.counted += 1;
         Next::Elsewhere
@@ -192,8 +195,8 @@ mod tests {
         let mut attempts = Attempts::first();
         let next = attempts.next(failed, retry, &RetryBudget::default(), Instant::default());
         assert_eq!(next, expected);
-        let more = if expected == Next::GiveUp { 0 } else { 1 };
-        assert_eq!(attempts.made(), 1 + more);
+        let more = matches!(expected, Next::Elsewhere | Next::Fresh);
+        assert_eq!(attempts.made(), 1 + u8::from(more));
     }
 
     #[test]
@@ -315,10 +318,16 @@ mod tests {
         check(
             failed(ConnectTimeout, NothingSent, Fresh, Get),
             &UNBUDGETED,
-            Next::GiveUp,
+            Next::Denied,
         );
         check(
             failed(Closed, Sent(Replayable), Fresh, Get),
+            &UNBUDGETED,
+            Next::Denied,
+        );
+        // What may not be tried for another reason was not denied by the budget.
+        check(
+            failed(Closed, Sent(Replayable), Fresh, Post),
             &UNBUDGETED,
             Next::GiveUp,
         );

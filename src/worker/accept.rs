@@ -98,6 +98,7 @@ pub(super) async fn accept(core: Rc<Core>, listener: Listener, accepting: Rc<Acc
     while let Ok(accepted) = listener.accept(core.driver) {
         begin(&core, accepted);
     }
+    listener.stop();
 }
 
 /// An error that says something of the connection that was to be accepted, not of the process.

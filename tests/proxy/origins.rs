@@ -6,7 +6,7 @@ use super::{
     gateway,
     origin::{After, Origin},
 };
-use crate::support::DRIVERS;
+use crate::support::{DRIVERS, Gateway};
 use std::{
     net::{SocketAddr, TcpListener},
     sync::{
@@ -95,6 +95,56 @@ fn a_post_that_was_sent_is_not_sent_again() {
         let mut client = Client::connect(gateway.address(0));
         assert_eq!(status(&mut client, POST), 502);
         assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[test]
+fn a_retry_that_the_budget_denies_is_counted() {
+    for driver in DRIVERS {
+        let (one, two) = (
+            Origin::start(|_| After::Close),
+            Origin::start(|_| After::Close),
+        );
+        let more = "    retries: { attempts: 3, budget: 0, budget_min: 0 }";
+        let gateway = gateway(driver, &[one.address, two.address], more, "");
+        let mut client = Client::connect(gateway.address(0));
+        assert_eq!(status(&mut client, GET), 502);
+        assert_eq!(status(&mut client, POST), 502);
+        let metrics = gateway.text("/metrics");
+        // The POST may not be repeated, whatever the budget.
+        assert!(
+            metrics.contains("\nsluice_upstream_retries_denied_total 1\n"),
+            "{metrics}"
+        );
+        assert!(metrics.contains("\nsluice_upstream_retries_total 0\n"));
+    }
+}
+
+#[test]
+fn two_upstreams_at_one_address_share_no_connection() {
+    for driver in DRIVERS {
+        let origin = Origin::saying(OK);
+        let second = format!(
+            "    pool: {{ idle: 0 }}\n  v:\n    endpoints: [\"{}\"]\n    connections_max: 1",
+            origin.address
+        );
+        let config = super::config(&[origin.address], &second, "").replace(
+            "      POST /small:",
+            "      GET /v: { integration: { type: http, upstream: v } }\n      POST /small:",
+        );
+        let gateway = Gateway::start(driver, &config);
+        let mut client = Client::connect(gateway.address(0));
+        for _ in 0..3 {
+            assert_eq!(
+                status(&mut client, "GET /v HTTP/1.1\r\nHost: a\r\n\r\n"),
+                200
+            );
+        }
+        assert_eq!(origin.connections(), 1, "the other's settings keep none");
+        for _ in 0..3 {
+            assert_eq!(status(&mut client, GET), 200);
+        }
+        assert_eq!(origin.connections(), 4, "nor is the other's taken");
     }
 }
 

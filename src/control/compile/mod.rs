@@ -18,10 +18,10 @@ use crate::{
     guard,
     http::HeadLimits,
     model::{
-        Checked, Mistake, Mistakes,
+        Checked, Mistake, Mistakes, Place,
         checked::{AccessLogFormat, ForwardedHeaders},
     },
-    observe::{Format, FormatError, Registry},
+    observe::{Format, FormatError, FormatMistake, Registry},
     snapshot::{ClientTimeouts, Forwarding, Settings, Snapshot},
     upstream::States,
 };
@@ -72,6 +72,23 @@ pub fn compile(
     })
 }
 
+/// What [`compile`] would refuse in `checked`, without a use for what it makes: for a configuration
+/// that is wrong already.
+pub fn refusals(checked: &Checked) -> Vec<Mistake> {
+    let mut found = Vec::new();
+    settings(checked, &mut found);
+    let (metrics, mut states) = (Registry::new(1), States::default());
+    let mut buckets = guard::Buckets::default();
+    let mut kept = Kept {
+        buckets: &mut buckets.draft(),
+        metrics: &metrics,
+        states: &mut states,
+        now: Instant::default(),
+    };
+    routing::routing(checked, &mut kept, &mut found);
+    found
+}
+
 fn settings(checked: &Checked, found: &mut Vec<Mistake>) -> Settings {
     let (limits, timeouts) = (&checked.limits, &checked.timeouts);
     Settings {
@@ -115,13 +132,39 @@ fn log_format(checked: &Checked, found: &mut Vec<Mistake>) -> Option<Format> {
     let format = &checked.access_log.as_ref()?.format;
     match &format.value {
         AccessLogFormat::Json => Some(Format::json()),
-        AccessLogFormat::Text(text) => {
-            let mistake = |error: FormatError| {
-                Mistake::new(format.place, "access_log.format", error.to_string())
-            };
-            Format::parse(text)
-                .map_err(|error| found.push(mistake(error)))
-                .ok()
-        }
+        AccessLogFormat::Text(text) => match Format::parse(text) {
+            Ok(format) => Some(format),
+            Err(error) => {
+                format_mistakes(text, error, format.place, found);
+                None
+            }
+        },
+    }
+}
+
+/// Tells of `first`, and of the variables behind it that are unknown as well.
+#[cold]
+fn format_mistakes(text: &str, first: FormatError, place: Place, found: &mut Vec<Mistake>) {
+    let mistake = |what: String| Mistake::new(place, "access_log.format", what);
+    if first.what != FormatMistake::VariableUnknown {
+        found.push(mistake(first.to_string()));
+        return;
+    }
+    let mut text = text.to_owned();
+    let mut unknown = Some(first);
+    while let Some(FormatError { at, nearest, .. }) = unknown {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let name = text[at + 1..].split(|c| !is_name(c)).next();
+        let name = name.unwrap_or_default().trim_end_matches(['.', '-']);
+        let hint = match nearest {
+            Some(nearest) => format!("did you mean $context.{nearest}?"),
+            None => "a variable is $context. and one of Amazon's names".to_owned(),
+        };
+        found.push(mistake(format!("there is no variable ${name}")).hint(hint));
+        // The same text without this one, to find the next.
+        text.replace_range(at..=at, "0");
+        unknown = Format::parse(&text)
+            .err()
+            .filter(|error| error.what == FormatMistake::VariableUnknown);
     }
 }

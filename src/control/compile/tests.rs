@@ -127,6 +127,33 @@ fn mistakes(text: &str, expected: &[&str]) {
 }
 
 #[test]
+fn the_edges_of_a_throttle_compile_and_nothing_beyond_them_is_read() {
+    let text = |rate: &str, burst: &str| {
+        format!(
+            "listeners: [{{ address: 127.0.0.1:0 }}]
+apis:
+  a:
+    routes:
+      GET /a: {{ integration: {{ type: mock }}, throttle: {{ rate: {rate}, burst: {burst} }} }}
+"
+        )
+    };
+    for (rate, burst) in [
+        ("0.000001", "1"),
+        ("1e9", "1000000000"),
+        ("1.0e-6", "1000000000"),
+    ] {
+        compiled(&text(rate, burst));
+    }
+    for rate in ["0.00000099", "1e-300", "0", "1000000001", ".inf"] {
+        assert!(
+            model::read("a.yaml", &text(rate, "1"), Path::new("/")).is_err(),
+            "{rate}"
+        );
+    }
+}
+
+#[test]
 fn what_only_the_compiler_sees_is_reported_at_its_place_and_all_at_once() {
     let routes = "      GET /a/{id}: { integration: { type: mock } }
       GET /a/{name}: { integration: { type: mock } }
@@ -141,7 +168,7 @@ fn what_only_the_compiler_sees_is_reported_at_its_place_and_all_at_once() {
         &[
             "a.yaml:8:7: apis.a.routes.\"GET /a/{name}\": takes the same requests as `GET /a/{id}`",
             "a.yaml:10:7: ",
-            "access_log.format: unknown variable",
+            "access_log.format: there is no variable $context.nothing",
         ],
     );
 }

@@ -18,7 +18,7 @@ impl Gateway {
         self.orders.close();
         while self.orders.try_recv().is_ok() {}
         let within = self.checked.timeouts.drain;
-        tracing::info!("draining: {} connections open", self.connections());
+        tracing::info!("draining; connections open: {}", self.connections());
         tokio::select! {
             // Read first, so that a signal that comes in the same turn is not overlooked.
             biased;
@@ -63,7 +63,7 @@ impl Gateway {
     fn say_deadline(&self) {
         let open = self.connections();
         if open > 0 {
-            tracing::warn!("the time to drain is over: {open} connections are cut off");
+            tracing::warn!("the time to drain is over; connections cut off: {open}");
         }
     }
 

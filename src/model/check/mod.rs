@@ -53,7 +53,8 @@ pub(super) fn check(
         admin,
         access_log,
         log: process::log(&document.log.value),
-        state_dir: folder.join(document.state_dir.value),
+        // Without the `.` of `./state`, which people would see in every message.
+        state_dir: folder.join(document.state_dir.value).components().collect(),
         limits,
         timeouts: process::timeouts(&document.timeouts.value),
         forwarded,

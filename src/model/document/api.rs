@@ -48,7 +48,8 @@ settings! {
 
     /// A token bucket: requests beyond it are answered 429.
     struct Throttle {
-        /// Requests per second in the long run. Fractions are allowed.
+        /// Requests per second in the long run. Fractions are allowed, down to one request in
+        /// 11.6 days.
         rate: Rate, required;
         /// Requests that may come at once.
         burst: u64, required, within(1..=1_000_000_000);

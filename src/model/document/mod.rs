@@ -82,7 +82,7 @@ settings! {
         path: String, default("-".to_owned()), within(1..=4096);
         /// `json`, or a line of text with Amazon's `$context` names in it:
         /// `$context.identity.sourceIp $context.httpMethod $context.status`.
-        format: String, default("json".to_owned()), within(1..=4096);
+        format: String, default("json".to_owned()), within(1..=3072);
     }
 
     /// The process's own log.
