@@ -85,7 +85,7 @@ pub fn refusals(checked: &Checked) -> Vec<Mistake> {
         states: &mut states,
         now: Instant::default(),
     };
-    routing::routing(checked, &mut kept, &mut found);
+    routing::routing(checked, None, &mut kept, &mut found);
     found
 }
 
