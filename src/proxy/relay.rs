@@ -101,6 +101,8 @@ struct Taken {
     data: usize,
     /// Bytes of the input that they came from.
     consumed: usize,
+    /// Whether the body ends with them.
+    last: bool,
 }
 
 /// Bytes around the data of one chunk: its size line and its CRLF.
@@ -144,12 +146,15 @@ impl Relay {
     ) -> Result<(), Broken> {
         let taken = self.take(input)?;
         self.emit(input, &taken, to).await?;
-        if self.done {
+        if taken.last {
             input.consume(taken.consumed);
         } else {
             // Before its end, a body is all that there is.
             input.clear();
         }
+        // Not before it is written and out of the input: what a done body leaves there is the
+        // next message, and data must never be taken for one.
+        self.done = taken.last;
         Ok(())
     }
 
@@ -186,24 +191,25 @@ impl Relay {
             Source::Length(left) => {
                 let data = (*left).min(there as u64) as usize;
                 *left -= data as u64;
-                self.done = *left == 0;
                 Taken {
                     data,
                     consumed: data,
+                    last: *left == 0,
                 }
             }
             Source::UntilClose => Taken {
                 data: there,
                 consumed: there,
+                last: false,
             },
             Source::Chunked(decoder) => {
                 let decoded = decoder
                     .decode(input.filled_mut())
                     .map_err(|_: Error| Broken::Malformed)?;
-                self.done = decoder.is_done();
                 Taken {
                     data: decoded.data,
                     consumed: decoded.consumed,
+                    last: decoder.is_done(),
                 }
             }
         };
@@ -224,14 +230,17 @@ impl Relay {
         let trailers = self.trailers_len();
         let fits = taken.data + CHUNK_FRAME + trailers <= to.output.room();
         let has_output = !to.output.filled().is_empty();
-        if fits && (has_output || self.done && self.sink == Sink::Chunked) {
+        if fits && (has_output || taken.last && self.sink == Sink::Chunked) {
             self.append(to.output, &input.filled()[..taken.data]);
+            if taken.last {
+                self.append_end(to.output);
+            }
             return self.write_output(to).await;
         }
         if taken.data > 0 {
             self.emit_in_place(input, taken, to).await?;
         }
-        if self.done {
+        if taken.last {
             self.append_end(to.output);
         }
         self.write_output(to).await
@@ -261,7 +270,7 @@ impl Relay {
             }
         }
         self.write_output(to).await?;
-        if self.sink == Sink::Chunked && !self.done {
+        if self.sink == Sink::Chunked && !taken.last {
             // All of the input has been read, so what lies behind the data is spent framing.
             input.truncate(taken.data);
             input.storage().extend_from_slice(b"\r\n");
@@ -271,14 +280,14 @@ impl Relay {
         let result = to.half.write_range(input, start, end).await;
         to.deadline.clear();
         self.written += (end - start) as u64;
-        if self.sink == Sink::Chunked && self.done {
+        if self.sink == Sink::Chunked && taken.last {
             // What follows the body lies where the CRLF would go: it goes with the end.
             to.output.storage().extend_from_slice(b"\r\n");
         }
         result.map_err(|_: io::Error| Broken::Unwritable)
     }
 
-    /// Appends the data and, where it is the last, the body's end.
+    /// Appends the data.
     fn append(&self, output: &mut Buffer, data: &[u8]) {
         let out = output.storage();
         match self.sink {
@@ -291,9 +300,6 @@ impl Relay {
                 out.extend_from_slice(data);
                 out.extend_from_slice(b"\r\n");
             }
-        }
-        if self.done {
-            self.append_end(output);
         }
     }
 
