@@ -207,6 +207,7 @@ impl<'a> Answer<'a> {
             half: self.client,
             deadline: self.client_deadline,
             write_max: self.write_max,
+            until: None,
             output: self.out,
         };
         relay
@@ -236,6 +237,7 @@ impl<'a> Answer<'a> {
             half: self.client,
             deadline: self.client_deadline,
             write_max: self.write_max,
+            until: None,
             output: self.out,
         };
         relay

@@ -40,7 +40,7 @@ pub(super) enum Sink {
 pub(super) enum Broken {
     /// The sender ended or reset the connection.
     Ended,
-    /// The sender was silent for too long.
+    /// The sender was silent for too long, or the time for the whole body is up.
     Silent,
     /// The sender's chunks are malformed.
     Malformed,
@@ -61,13 +61,9 @@ pub(super) struct From<'a> {
     pub(super) input: &'a mut Buffer,
 }
 
-impl From<'_> {
-    /// How long the next read may take.
-    fn patience(&self) -> Duration {
-        self.until.map_or(self.silence_max, |until| {
-            self.silence_max.min(until.since(clock::now()))
-        })
-    }
+/// How long the next step may take: at most `max`, and nothing at all once it is past `until`.
+fn patience(max: Duration, until: Option<Instant>) -> Duration {
+    until.map_or(max, |until| max.min(until.since(clock::now())))
 }
 
 /// One side that is written, and how long it may take to take what it is given.
@@ -75,6 +71,8 @@ pub(super) struct To<'a> {
     pub(super) half: &'a mut WriteHalf,
     pub(super) deadline: &'a Deadline,
     pub(super) write_max: Duration,
+    /// When the body must have ended, written or not.
+    pub(super) until: Option<Instant>,
     /// What goes before the body: the head.
     pub(super) output: &'a mut Buffer,
 }
@@ -167,7 +165,13 @@ impl Relay {
     ) -> Result<(), Broken> {
         while !self.done {
             self.make_room(from.input, buffers);
-            from.deadline.limit_read(from.patience());
+            let patience = patience(from.silence_max, from.until);
+            // A deadline that has passed would still be met by a sender that is never silent for
+            // as long as a tick.
+            if patience.is_zero() {
+                return Err(Broken::Silent);
+            }
+            from.deadline.limit_read(patience);
             let read = from.half.fill(from.input, self.tail_room()).await;
             let expired = from.deadline.expired();
             from.deadline.clear();
@@ -276,7 +280,7 @@ impl Relay {
             input.storage().extend_from_slice(b"\r\n");
             end += 2;
         }
-        to.deadline.limit(to.write_max);
+        to.deadline.limit(patience(to.write_max, to.until));
         let result = to.half.write_range(input, start, end).await;
         to.deadline.clear();
         self.written += (end - start) as u64;
@@ -327,7 +331,7 @@ impl Relay {
         if length == 0 {
             return Ok(());
         }
-        to.deadline.limit(to.write_max);
+        to.deadline.limit(patience(to.write_max, to.until));
         let result = to.half.drain(to.output).await;
         to.deadline.clear();
         self.written += length as u64;
