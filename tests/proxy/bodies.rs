@@ -263,6 +263,7 @@ fn malformed_answers_are_bad_gateways_and_their_connections_are_not_used_again()
             "HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nok",
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
             "HTTP/1.1 99 Low\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         ] {
             let origin = Origin::saying(answer);
             let gateway = gateway(driver, &[origin.address], "", "");
