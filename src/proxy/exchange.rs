@@ -10,16 +10,15 @@
 use super::{
     answer::Answer,
     core::{Core, LocalUpstream, OriginPool},
-    origin::{self, OriginConnection, Trust},
+    origin::{self, OriginConnection},
     relay::{Broken, From, Relay, Sink, Source, To},
-    serve::is_repeatable,
     session::{Session, Trail},
 };
 use crate::{
     buffer::Buffer,
     clock::{self, Instant},
     error::Error,
-    http::{CHUNK_SIZE_ROOM, ChunkedDecoder, Declared, Method, Provenance, write_request},
+    http::{CHUNK_SIZE_ROOM, ChunkedDecoder, Declared, Provenance, write_request},
     snapshot::Snapshot,
     upstream::{Address, Body, Connection, HostPolicy, InFlight, Progress, Upstream},
 };
@@ -88,15 +87,7 @@ pub(super) async fn attempt(
         Address::Ip(address) => Some(*address),
         Address::Unix(_) => None,
     };
-    let obtained = obtain(
-        session.core,
-        trail,
-        plan,
-        session.head.method,
-        endpoint,
-        renew,
-    )
-    .await;
+    let obtained = obtain(session.core, trail, plan, endpoint, renew).await;
     let (mut origin, connection) = obtained.map_err(|error| FailedAttempt {
         error,
         progress: Progress::NothingSent,
@@ -164,7 +155,6 @@ async fn obtain(
     core: &Rc<Core>,
     trail: &mut Trail<'_>,
     plan: &Plan<'_>,
-    method: Method,
     endpoint: usize,
     renew: bool,
 ) -> Result<(OriginConnection, Connection), Error> {
@@ -172,12 +162,7 @@ async fn obtain(
         let fresh = origin::renew(core, plan.upstream, endpoint).await?;
         (fresh, Connection::Fresh)
     } else {
-        let trust = if is_repeatable(method, plan.whole_body) {
-            Trust::Repeatable
-        } else {
-            Trust::Once
-        };
-        origin::obtain(core, plan.upstream, plan.local, endpoint, trust, trail.now).await?
+        origin::obtain(core, plan.upstream, plan.local, endpoint, trail.now).await?
     };
     if obtained.1 == Connection::Fresh {
         trail.now = clock::now();
