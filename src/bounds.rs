@@ -145,10 +145,6 @@ pub const TICK_MS: u64 = 100;
 /// hand. After that it sleeps: it holds none, and waits for readiness.
 pub const AWAKE_IDLE_MS: u64 = 1_000;
 
-/// An origin's connection that was idle for longer is looked at before it carries a request: one
-/// system call. A younger one is trusted, as a request that can be repeated is (RFC 9112 §9.3.1).
-pub const ORIGIN_TRUSTED_IDLE_MS: u64 = 1_000;
-
 /// Bytes of a body after which it is relayed through large buffers.
 pub const LONG_BODY_BYTES: u64 = 128 * 1024;
 

@@ -213,9 +213,9 @@ impl Error {
             | Self::UpstreamRefused
             | Self::Draining
             | Self::DescriptorsExhausted => answer(503, "Service Unavailable"),
-            Self::UpstreamClosed
-            | Self::UpstreamMalformed
-            | Self::UpstreamTruncated => answer(502, "Bad Gateway"),
+            Self::UpstreamClosed | Self::UpstreamMalformed | Self::UpstreamTruncated => {
+                answer(502, "Bad Gateway")
+            }
             Self::UpstreamConnectTimeout | Self::UpstreamTimeout => {
                 answer(504, "Endpoint request timed out")
             }

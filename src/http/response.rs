@@ -4,7 +4,7 @@
 //! responses. Every refusal becomes 502, so only one error is told apart: too large.
 
 use super::{
-    fields::{Declared, Fields, Span, find_end},
+    fields::{Declared, Fields, Span, find_end, tokens},
     method::Method,
     request::{Parsed, Version},
 };
@@ -84,6 +84,18 @@ impl ResponseHead {
             Version::Http11 => !self.fields.connection.close,
             Version::Http10 => self.fields.connection.keep_alive && !self.fields.connection.close,
         }
+    }
+
+    /// Whether a 101 changes to one of the protocols that the request `asked` for, and says to
+    /// which: an origin must not choose another (RFC 9110 §7.8), and what we do not let a client
+    /// ask for must not come by the back door.
+    pub fn changes_to(&self, asked: Option<&[u8]>, buffer: &[u8]) -> bool {
+        let Some(asked) = asked else {
+            return false;
+        };
+        let chosen = self.fields.value_at(self.fields.upgrade, buffer);
+        let was_asked = |name: &[u8]| tokens(asked).any(|one| one.eq_ignore_ascii_case(name));
+        tokens(chosen).next().is_some() && tokens(chosen).all(was_asked)
     }
 
     /// How the body ends, in answer to a request with `method`.

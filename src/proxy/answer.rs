@@ -6,7 +6,7 @@
 use super::{
     core::Core,
     exchange::{Plan, of_origin},
-    relay::{From, Relay, Sink, Source, To},
+    relay::{Broken, From, Relay, Sink, Source, To},
     reply::after_request,
     session::{Session, Trail},
 };
@@ -31,8 +31,8 @@ pub(super) struct Answer<'a> {
     core: &'a Core,
     /// The request's head.
     head: &'a RequestHead,
-    /// Whether the request asked for another protocol.
-    asked_upgrade: bool,
+    /// The protocols that the request asked to change to.
+    asked: Option<&'a [u8]>,
     response: &'a mut ResponseHead,
     origin_in: &'a mut Buffer,
     out: &'a mut Buffer,
@@ -67,7 +67,7 @@ impl<'a> Answer<'a> {
         let name = plan.snapshot.settings.forwarding.request_id.as_deref();
         let answer = Self {
             core: session.core,
-            asked_upgrade: session.head.upgrade(session.inbound.filled()).is_some(),
+            asked: session.head.upgrade(session.inbound.filled()),
             head: &session.head,
             response: &mut session.response,
             origin_in: &mut session.origin_in,
@@ -122,8 +122,8 @@ impl<'a> Answer<'a> {
         trail.now = clock::now();
         trail.integration_latency = Some(trail.now.since(sent_at));
         trail.integration_status = Some(self.response.status);
-        // Only who was asked may change the protocol (RFC 9110 §15.2.2).
-        if self.response.status == 101 && !self.asked_upgrade {
+        let buffer = self.origin_in.filled();
+        if self.response.status == 101 && !self.response.changes_to(self.asked, buffer) {
             return Err(Error::UpstreamMalformed);
         }
         Ok(())
@@ -207,13 +207,19 @@ impl<'a> Answer<'a> {
             half: self.client,
             deadline: self.client_deadline,
             write_max: self.write_max,
+            until: None,
             output: self.out,
         };
-        relay
-            .flush(self.origin_in, &mut to)
-            .await
-            .map_err(of_origin)?;
-        Ok(relay)
+        match relay.flush(self.origin_in, &mut to).await {
+            Ok(()) => Ok(relay),
+            // What came with the head was no body: nothing has been written, so it can be said.
+            Err(Broken::Malformed) => {
+                trail.head_sent = false;
+                self.out.clear();
+                Err(Error::UpstreamMalformed)
+            }
+            Err(broken) => Err(of_origin(broken)),
+        }
     }
 
     /// Relays the rest of the body.
@@ -236,6 +242,7 @@ impl<'a> Answer<'a> {
             half: self.client,
             deadline: self.client_deadline,
             write_max: self.write_max,
+            until: None,
             output: self.out,
         };
         relay

@@ -202,6 +202,7 @@ async fn rest_of_body(
         half: &mut session.client.write,
         deadline: session.deadline,
         write_max: session.timeouts.send,
+        until: None,
         output: &mut session.out,
     };
     let ended = rest

@@ -10,16 +10,15 @@
 use super::{
     answer::Answer,
     core::{Core, LocalUpstream, OriginPool},
-    origin::{self, OriginConnection, Trust},
+    origin::{self, OriginConnection},
     relay::{Broken, From, Relay, Sink, Source, To},
-    serve::is_repeatable,
     session::{Session, Trail},
 };
 use crate::{
     buffer::Buffer,
     clock::{self, Instant},
     error::Error,
-    http::{CHUNK_SIZE_ROOM, ChunkedDecoder, Declared, Method, Provenance, write_request},
+    http::{CHUNK_SIZE_ROOM, ChunkedDecoder, Declared, Provenance, write_request},
     snapshot::Snapshot,
     upstream::{Body, Connection, HostPolicy, InFlight, Progress, Upstream},
 };
@@ -85,15 +84,7 @@ pub(super) async fn attempt(
 ) -> Result<Way, FailedAttempt> {
     let in_flight = plan.local.local.enter(endpoint);
     trail.endpoint = Some(endpoint);
-    let obtained = obtain(
-        session.core,
-        trail,
-        plan,
-        session.head.method,
-        endpoint,
-        renew,
-    )
-    .await;
+    let obtained = obtain(session.core, trail, plan, endpoint, renew).await;
     let (mut origin, connection) = obtained.map_err(|error| FailedAttempt {
         error,
         progress: Progress::NothingSent,
@@ -161,7 +152,6 @@ async fn obtain(
     core: &Rc<Core>,
     trail: &mut Trail<'_>,
     plan: &Plan<'_>,
-    method: Method,
     endpoint: usize,
     renew: bool,
 ) -> Result<(OriginConnection, Connection), Error> {
@@ -169,12 +159,7 @@ async fn obtain(
         let fresh = origin::renew(core, plan.upstream, endpoint).await?;
         (fresh, Connection::Fresh)
     } else {
-        let trust = if is_repeatable(method, plan.whole_body) {
-            Trust::Repeatable
-        } else {
-            Trust::Once
-        };
-        origin::obtain(core, plan.upstream, plan.local, endpoint, trust, trail.now).await?
+        origin::obtain(core, plan.upstream, plan.local, endpoint, trail.now).await?
     };
     if obtained.1 == Connection::Fresh {
         trail.now = clock::now();
@@ -231,9 +216,8 @@ async fn send_whole(
         let body = &session.inbound.filled()[start..start + length];
         session.out.storage().extend_from_slice(body);
     }
-    origin
-        .deadline
-        .limit(plan.upstream.settings.timeouts.between_bytes);
+    let limit = plan.upstream.settings.timeouts.between_bytes;
+    origin.deadline.limit(plan.within(limit, clock::now()));
     let mut written = origin.stream.write.drain(&mut session.out).await;
     if !together && written.is_ok() {
         let start = session.inbound.used() + start;
@@ -247,6 +231,7 @@ async fn send_whole(
     session.out.release();
     // A failed write may have been the origin's answer and close: 413, or a redirect. It is read.
     match written {
+        Err(_) if origin.deadline.expired() => Err(Error::UpstreamTimeout),
         Err(_) if length == 0 => Err(Error::UpstreamClosed),
         _ => Ok(()),
     }
@@ -271,7 +256,11 @@ async fn answer_whole(
 impl Plan<'_> {
     /// How long the origin has for its response's head.
     fn response_limit(&self, now: Instant) -> Duration {
-        let limit = self.upstream.settings.timeouts.response;
+        self.within(self.upstream.settings.timeouts.response, now)
+    }
+
+    /// `limit`, or what is left of the time for the whole exchange.
+    fn within(&self, limit: Duration, now: Instant) -> Duration {
         self.until
             .map_or(limit, |until| limit.min(until.since(now)))
     }
@@ -320,7 +309,6 @@ async fn stream(
     origin: &mut OriginConnection,
 ) -> Result<Relay, Error> {
     let buffers = Rc::clone(&session.core.buffers);
-    let timeouts = plan.upstream.settings.timeouts;
     let Upload {
         mut request_out,
         mut body_in,
@@ -340,7 +328,8 @@ async fn stream(
             let mut to = To {
                 half: origin_write,
                 deadline: &origin_write_deadline,
-                write_max: timeouts.between_bytes,
+                write_max: plan.upstream.settings.timeouts.between_bytes,
+                until: plan.until,
                 output: &mut request_out,
             };
             upload.flush(&mut body_in, &mut to).await?;
@@ -371,14 +360,15 @@ async fn stream(
         poll_fn(|cx| {
             if pumping && let Poll::Ready(pumped) = pump.as_mut().poll(cx) {
                 pumping = false;
-                match pumped {
-                    Ok(()) => request_sent.set(true),
-                    // The origin wants no more; it may have said why.
-                    Err(Broken::Unwritable) => {}
-                    Err(broken) => return Poll::Ready(Err(of_client(broken))),
+                request_sent.set(pumped.is_ok());
+                if let Err(broken) = pumped {
+                    let silent = origin_write_deadline.expired() && !head_seen.get();
+                    sent_in_part(broken, silent)?;
                 }
                 if !head_seen.get() {
-                    origin.deadline.limit_read(timeouts.response);
+                    origin
+                        .deadline
+                        .limit_read(plan.response_limit(clock::now()));
                 }
             }
             reply.as_mut().poll(cx)
@@ -387,6 +377,19 @@ async fn stream(
     };
     end_upload(session, trail, &upload, &body_in);
     outcome
+}
+
+/// Whether an answer can be waited for when the body was not sent whole; `silent`: the origin has
+/// neither taken it in time nor answered, and its connection has been shut down for that.
+fn sent_in_part(broken: Broken, silent: bool) -> Result<(), Error> {
+    if broken != Broken::Unwritable {
+        return Err(of_client(broken));
+    }
+    if silent {
+        return Err(Error::UpstreamTimeout);
+    }
+    // The origin wants no more; it may have said why.
+    Ok(())
 }
 
 /// Notes how far the body came. What the client sent behind it is its next request.

@@ -2,7 +2,7 @@
 
 use super::core::{Core, LocalUpstream};
 use crate::{
-    bounds::{ORIGIN_TRUSTED_IDLE_MS, PENDING_RETRY_MS},
+    bounds::PENDING_RETRY_MS,
     clock::{self, Instant},
     error::Error,
     net::{Deadline, DialAddress, DialError, Stream, dial, is_alive},
@@ -22,25 +22,19 @@ pub(super) struct OriginConnection {
     _permit: OpenPermit,
 }
 
-/// Whether a connection that has been idle may be used without a look at it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trust {
-    /// If it closes under the request, the request is sent again.
-    Repeatable,
-    /// The request must not be sent twice.
-    Once,
-}
-
 /// A connection to `endpoint`: an idle one, or a new one.
+///
+/// Every idle one is looked at, which costs a system call: bytes that came unasked would be read as
+/// the answer to the request that goes out next, and RFC 9112 §6.3 forbids it. One that has closed
+/// is found out by the way.
 pub(super) async fn obtain(
     core: &Rc<Core>,
     upstream: &Upstream,
     local: &LocalUpstream,
     endpoint: usize,
-    trust: Trust,
     now: Instant,
 ) -> Result<(OriginConnection, Connection), Error> {
-    if let Some(idle) = take_idle(core, local, endpoint, trust, now) {
+    if let Some(idle) = take_idle(core, local, endpoint, now) {
         return Ok((idle, Connection::Reused));
     }
     let state = &upstream.endpoints[endpoint].state;
@@ -48,7 +42,7 @@ pub(super) async fn obtain(
         let fresh = open(core, upstream, endpoint, permit).await?;
         return Ok((fresh, Connection::Fresh));
     }
-    wait_for_place(core, upstream, local, endpoint, trust).await
+    wait_for_place(core, upstream, local, endpoint).await
 }
 
 /// A new connection to `endpoint`, whatever the pool has.
@@ -68,14 +62,11 @@ fn take_idle(
     core: &Core,
     local: &LocalUpstream,
     endpoint: usize,
-    trust: Trust,
     now: Instant,
 ) -> Option<OriginConnection> {
-    const TRUSTED_IDLE: Duration = Duration::from_millis(ORIGIN_TRUSTED_IDLE_MS);
     loop {
-        let (connection, idle_since) = local.pools[endpoint].borrow_mut().take(now)?;
-        let trusted = trust == Trust::Repeatable && now.since(idle_since) < TRUSTED_IDLE;
-        if trusted || is_alive(connection.stream.fd()) {
+        let (connection, _) = local.pools[endpoint].borrow_mut().take(now)?;
+        if is_alive(connection.stream.fd()) {
             core.cells.upstream_reused.add(1);
             return Some(connection);
         }
@@ -119,7 +110,6 @@ async fn wait_for_place(
     upstream: &Upstream,
     local: &LocalUpstream,
     endpoint: usize,
-    trust: Trust,
 ) -> Result<(OriginConnection, Connection), Error> {
     let settings = &upstream.settings;
     let _waiting = upstream
@@ -131,7 +121,7 @@ async fn wait_for_place(
     loop {
         monoio::time::sleep(Duration::from_millis(PENDING_RETRY_MS)).await;
         let now = clock::now();
-        if let Some(idle) = take_idle(core, local, endpoint, trust, now) {
+        if let Some(idle) = take_idle(core, local, endpoint, now) {
             return Ok((idle, Connection::Reused));
         }
         let state = &upstream.endpoints[endpoint].state;

@@ -40,7 +40,7 @@ pub(super) enum Sink {
 pub(super) enum Broken {
     /// The sender ended or reset the connection.
     Ended,
-    /// The sender was silent for too long.
+    /// The sender was silent for too long, or the time for the whole body is up.
     Silent,
     /// The sender's chunks are malformed.
     Malformed,
@@ -61,13 +61,9 @@ pub(super) struct From<'a> {
     pub(super) input: &'a mut Buffer,
 }
 
-impl From<'_> {
-    /// How long the next read may take.
-    fn patience(&self) -> Duration {
-        self.until.map_or(self.silence_max, |until| {
-            self.silence_max.min(until.since(clock::now()))
-        })
-    }
+/// How long the next step may take: at most `max`, and nothing at all once it is past `until`.
+fn patience(max: Duration, until: Option<Instant>) -> Duration {
+    until.map_or(max, |until| max.min(until.since(clock::now())))
 }
 
 /// One side that is written, and how long it may take to take what it is given.
@@ -75,6 +71,8 @@ pub(super) struct To<'a> {
     pub(super) half: &'a mut WriteHalf,
     pub(super) deadline: &'a Deadline,
     pub(super) write_max: Duration,
+    /// When the body must have ended, written or not.
+    pub(super) until: Option<Instant>,
     /// What goes before the body: the head.
     pub(super) output: &'a mut Buffer,
 }
@@ -101,6 +99,8 @@ struct Taken {
     data: usize,
     /// Bytes of the input that they came from.
     consumed: usize,
+    /// Whether the body ends with them.
+    last: bool,
 }
 
 /// Bytes around the data of one chunk: its size line and its CRLF.
@@ -144,12 +144,15 @@ impl Relay {
     ) -> Result<(), Broken> {
         let taken = self.take(input)?;
         self.emit(input, &taken, to).await?;
-        if self.done {
+        if taken.last {
             input.consume(taken.consumed);
         } else {
             // Before its end, a body is all that there is.
             input.clear();
         }
+        // Not before it is written and out of the input: what a done body leaves there is the
+        // next message, and data must never be taken for one.
+        self.done = taken.last;
         Ok(())
     }
 
@@ -162,7 +165,13 @@ impl Relay {
     ) -> Result<(), Broken> {
         while !self.done {
             self.make_room(from.input, buffers);
-            from.deadline.limit_read(from.patience());
+            let patience = patience(from.silence_max, from.until);
+            // A deadline that has passed would still be met by a sender that is never silent for
+            // as long as a tick.
+            if patience.is_zero() {
+                return Err(Broken::Silent);
+            }
+            from.deadline.limit_read(patience);
             let read = from.half.fill(from.input, self.tail_room()).await;
             let expired = from.deadline.expired();
             from.deadline.clear();
@@ -186,24 +195,25 @@ impl Relay {
             Source::Length(left) => {
                 let data = (*left).min(there as u64) as usize;
                 *left -= data as u64;
-                self.done = *left == 0;
                 Taken {
                     data,
                     consumed: data,
+                    last: *left == 0,
                 }
             }
             Source::UntilClose => Taken {
                 data: there,
                 consumed: there,
+                last: false,
             },
             Source::Chunked(decoder) => {
                 let decoded = decoder
                     .decode(input.filled_mut())
                     .map_err(|_: Error| Broken::Malformed)?;
-                self.done = decoder.is_done();
                 Taken {
                     data: decoded.data,
                     consumed: decoded.consumed,
+                    last: decoder.is_done(),
                 }
             }
         };
@@ -224,14 +234,17 @@ impl Relay {
         let trailers = self.trailers_len();
         let fits = taken.data + CHUNK_FRAME + trailers <= to.output.room();
         let has_output = !to.output.filled().is_empty();
-        if fits && (has_output || self.done && self.sink == Sink::Chunked) {
+        if fits && (has_output || taken.last && self.sink == Sink::Chunked) {
             self.append(to.output, &input.filled()[..taken.data]);
+            if taken.last {
+                self.append_end(to.output);
+            }
             return self.write_output(to).await;
         }
         if taken.data > 0 {
             self.emit_in_place(input, taken, to).await?;
         }
-        if self.done {
+        if taken.last {
             self.append_end(to.output);
         }
         self.write_output(to).await
@@ -261,24 +274,24 @@ impl Relay {
             }
         }
         self.write_output(to).await?;
-        if self.sink == Sink::Chunked && !self.done {
+        if self.sink == Sink::Chunked && !taken.last {
             // All of the input has been read, so what lies behind the data is spent framing.
             input.truncate(taken.data);
             input.storage().extend_from_slice(b"\r\n");
             end += 2;
         }
-        to.deadline.limit(to.write_max);
+        to.deadline.limit(patience(to.write_max, to.until));
         let result = to.half.write_range(input, start, end).await;
         to.deadline.clear();
         self.written += (end - start) as u64;
-        if self.sink == Sink::Chunked && self.done {
+        if self.sink == Sink::Chunked && taken.last {
             // What follows the body lies where the CRLF would go: it goes with the end.
             to.output.storage().extend_from_slice(b"\r\n");
         }
         result.map_err(|_: io::Error| Broken::Unwritable)
     }
 
-    /// Appends the data and, where it is the last, the body's end.
+    /// Appends the data.
     fn append(&self, output: &mut Buffer, data: &[u8]) {
         let out = output.storage();
         match self.sink {
@@ -291,9 +304,6 @@ impl Relay {
                 out.extend_from_slice(data);
                 out.extend_from_slice(b"\r\n");
             }
-        }
-        if self.done {
-            self.append_end(output);
         }
     }
 
@@ -321,7 +331,7 @@ impl Relay {
         if length == 0 {
             return Ok(());
         }
-        to.deadline.limit(to.write_max);
+        to.deadline.limit(patience(to.write_max, to.until));
         let result = to.half.drain(to.output).await;
         to.deadline.clear();
         self.written += length as u64;

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::Error,
     guard,
-    http::{Declared, FieldId, Method},
+    http::{Declared, FieldId},
     route::{self, Params},
     snapshot::{HttpIntegration, Integration, Route, Stage},
     upstream::{Attempts, Balance, Choice, Failed, Failure, HashKey, Next, Outcome, Tried},
@@ -269,9 +269,4 @@ fn cookie<'b>(field: &'b [u8], name: &str) -> Option<&'b [u8]> {
         let rest = pair.trim_ascii().strip_prefix(name.as_bytes())?;
         rest.strip_prefix(b"=")
     })
-}
-
-/// Whether a request may be sent twice: its method says so, and its whole body is at hand.
-pub(super) const fn is_repeatable(method: Method, whole_body: Option<usize>) -> bool {
-    method.is_idempotent() && whole_body.is_some()
 }

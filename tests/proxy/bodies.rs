@@ -6,7 +6,7 @@ use super::{
     gateway, on_both_drivers,
     origin::{After, Asked, Origin},
 };
-use crate::support::DRIVERS;
+use crate::support::{DRIVERS, Gate};
 
 /// Bytes that differ from place to place.
 fn pattern(length: usize) -> Vec<u8> {
@@ -263,6 +263,7 @@ fn malformed_answers_are_bad_gateways_and_their_connections_are_not_used_again()
             "HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nok",
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
             "HTTP/1.1 99 Low\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         ] {
             let origin = Origin::saying(answer);
             let gateway = gateway(driver, &[origin.address], "", "");
@@ -294,6 +295,36 @@ fn bytes_behind_an_answer_poison_its_connection() {
             }
         },
     );
+}
+
+#[test]
+fn bytes_that_come_after_an_answer_poison_its_connection() {
+    for driver in DRIVERS {
+        for (method, body) in [("GET", "ok"), ("HEAD", "")] {
+            let (answered, said) = (Gate::default(), Gate::default());
+            let (is_answered, has_said) = (answered.clone(), said.clone());
+            let origin = Origin::start(move |asked| {
+                asked.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+                asked.say(body);
+                is_answered.wait();
+                asked.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+                has_said.open();
+                After::Keep
+            });
+            let gateway = gateway(driver, &[origin.address], "", "");
+            let mut client = Client::connect(gateway.address(0));
+            for _ in 0..2 {
+                client.send(format!("{method} /o/x HTTP/1.1\r\nHost: a\r\n\r\n"));
+                let head = client.head().expect("an answer").to_ascii_lowercase();
+                assert!(head.contains("\r\ncontent-length: 2\r\n"), "{head}");
+                if !body.is_empty() {
+                    assert_eq!(client.read_until(b"ok"), Some(b"ok".to_vec()));
+                }
+                answered.open();
+                said.wait();
+            }
+        }
+    }
 }
 
 #[test]

@@ -178,6 +178,32 @@ fn a_tunnel_carries_both_ways_and_ends_with_either_side() {
 }
 
 #[test]
+fn an_origin_changes_to_no_protocol_that_nobody_asked_for() {
+    for chosen in ["Upgrade: h2c\r\n", "Upgrade: websocket, h2c\r\n", ""] {
+        on_both_drivers(
+            || {
+                Origin::saying(format!(
+                    "HTTP/1.1 101 Switching Protocols\r\n{chosen}Connection: upgrade\r\n\r\n"
+                ))
+            },
+            |_, address| {
+                let mut client = Client::connect(address);
+                client.send(
+                    "GET /o/ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n\
+                     Upgrade: websocket\r\n\r\n",
+                );
+                assert_eq!(
+                    client.response().expect("an answer").status,
+                    502,
+                    "{chosen}"
+                );
+                assert!(carries_on(&mut client));
+            },
+        );
+    }
+}
+
+#[test]
 fn without_101_there_is_no_tunnel() {
     on_both_drivers(
         || Origin::saying(OK),

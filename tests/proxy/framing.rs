@@ -220,6 +220,32 @@ fn a_broken_chunked_body_is_refused_and_never_forwarded_as_whole() {
 }
 
 #[test]
+fn a_body_that_is_too_large_is_never_taken_for_the_next_request() {
+    const SMUGGLED: &str = "GET /o/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    let chunk = format!("{:x}\r\n{SMUGGLED}\r\n", SMUGGLED.len());
+    on_both_drivers(
+        || {
+            Origin::start(|asked| {
+                asked.body_until(b"never");
+                super::origin::After::Close
+            })
+        },
+        |_, address| {
+            for body in [
+                format!("{chunk}0\r\n\r\n"),
+                format!("1\r\nx\r\n{chunk}0\r\n\r\n"),
+            ] {
+                let mut client = Client::connect(address);
+                let head = "POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+                client.send(format!("{head}{body}{SMUGGLED}"));
+                assert_eq!(client.response().expect("an answer").status, 413, "{body}");
+                assert!(client.is_closed(), "{body}: the connection lives on");
+            }
+        },
+    );
+}
+
+#[test]
 fn too_much_is_refused() {
     let long_target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(9000));
     let many_fields: String = (0..120).map(|n| format!("X-{n}: y\r\n")).collect();

@@ -169,6 +169,29 @@ fn a_silent_origin_times_out() {
 }
 
 #[test]
+fn an_exchange_ends_in_time_however_its_bodies_come() {
+    const CHUNKED: &str = "POST /o/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for driver in DRIVERS {
+        let origin = Origin::start(|asked| {
+            asked.body_until(b"never");
+            After::Close
+        });
+        let more = "    timeouts: { response: 1h, total: 300ms }\n    retries: { attempts: 1 }";
+        let gateway = gateway(driver, &[origin.address], more, "");
+        for (request, expected) in [
+            (GET.to_owned(), 504),
+            (POST.to_owned(), 504),
+            (format!("{CHUNKED}2\r\nhi\r\n0\r\n\r\n"), 504),
+            // The client's own slowness is not the origin's fault.
+            (format!("{CHUNKED}2\r\nhi\r\n"), 408),
+        ] {
+            let mut client = Client::connect(gateway.address(0));
+            assert_eq!(status(&mut client, &request), expected, "{request}");
+        }
+    }
+}
+
+#[test]
 fn a_full_endpoint_makes_requests_wait_and_then_refuses_them() {
     for driver in DRIVERS {
         let origin = Origin::start(|asked| {

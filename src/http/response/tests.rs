@@ -207,6 +207,27 @@ fn responses_without_a_body() {
 }
 
 #[test]
+fn only_a_protocol_that_was_asked_for_is_changed_to() {
+    #[track_caller]
+    fn check(asked: Option<&str>, fields: &str, expected: bool) {
+        let bytes = format!("HTTP/1.1 101 x\r\n{fields}\r\n");
+        let mut head = ResponseHead::default();
+        assert_eq!(head.parse(bytes.as_bytes()), Ok(Parsed::Complete));
+        let changes = head.changes_to(asked.map(str::as_bytes), bytes.as_bytes());
+        assert_eq!(changes, expected, "{asked:?} {fields:?}");
+    }
+    check(Some("websocket"), "Upgrade: websocket\r\n", true);
+    check(Some("WebSocket"), "Upgrade: websocket\r\n", true);
+    check(Some("irc/6.9, websocket"), "Upgrade: websocket\r\n", true);
+    check(None, "Upgrade: websocket\r\n", false);
+    check(Some("websocket"), "", false);
+    check(Some("websocket"), "Upgrade: ,\r\n", false);
+    check(Some("websocket"), "Upgrade: h2c\r\n", false);
+    check(Some("websocket"), "Upgrade: websocket, h2c\r\n", false);
+    check(Some("websockets"), "Upgrade: websocket\r\n", false);
+}
+
+#[test]
 fn connection_options() {
     check_fields("Connection: close\r\nContent-Length: 5", Ok("5 close"));
     check_fields(
