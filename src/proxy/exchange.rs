@@ -9,8 +9,8 @@
 
 use super::{
     answer::Answer,
-    core::{Core, LocalUpstream, OriginPool},
-    origin::{self, OriginConnection},
+    core::{LocalUpstream, OriginPool},
+    origin::{self, OriginConnection, Trust},
     relay::{Broken, From, Relay, Sink, Source, To},
     session::{Session, Trail},
 };
@@ -18,7 +18,7 @@ use crate::{
     buffer::Buffer,
     clock::{self, Instant},
     error::Error,
-    http::{CHUNK_SIZE_ROOM, ChunkedDecoder, Declared, Provenance, write_request},
+    http::{CHUNK_SIZE_ROOM, ChunkedDecoder, Declared, Provenance, ResponseBody, write_request},
     snapshot::Snapshot,
     upstream::{Body, Connection, HostPolicy, InFlight, Progress, Upstream},
 };
@@ -84,7 +84,7 @@ pub(super) async fn attempt(
 ) -> Result<Way, FailedAttempt> {
     let in_flight = plan.local.local.enter(endpoint);
     trail.endpoint = Some(endpoint);
-    let obtained = obtain(session.core, trail, plan, endpoint, renew).await;
+    let obtained = obtain(session, trail, plan, endpoint, renew).await;
     let (mut origin, connection) = obtained.map_err(|error| FailedAttempt {
         error,
         progress: Progress::NothingSent,
@@ -132,12 +132,14 @@ pub(super) async fn attempt(
 
 impl Rest {
     /// The response has gone through whole: the connection is kept if it can be.
-    pub(super) fn finish(self, session: &Session<'_>, trail: &mut Trail<'_>) {
+    pub(super) fn finish(mut self, session: &Session<'_>, trail: &mut Trail<'_>) {
         trail.response_bytes = self.relay.written;
         trail.response_body_bytes = self.relay.bytes;
         // Bytes behind the response belong to no request: such a connection is poisoned.
         if self.reusable && session.origin_in.filled().is_empty() && !self.relay.ended_with_close()
         {
+            let body = session.response.body(session.head.method);
+            self.origin.is_bare = matches!(body, ResponseBody::None);
             let over = self.pool.borrow_mut().put(self.origin, trail.now);
             if over.is_some() {
                 session.core.cells.upstream_closed.add(1);
@@ -149,17 +151,23 @@ impl Rest {
 }
 
 async fn obtain(
-    core: &Rc<Core>,
+    session: &Session<'_>,
     trail: &mut Trail<'_>,
     plan: &Plan<'_>,
     endpoint: usize,
     renew: bool,
 ) -> Result<(OriginConnection, Connection), Error> {
+    let core = session.core;
     let obtained = if renew {
         let fresh = origin::renew(core, plan.upstream, endpoint).await?;
         (fresh, Connection::Fresh)
     } else {
-        origin::obtain(core, plan.upstream, plan.local, endpoint, trail.now).await?
+        // A request may be sent twice if its method says so and its whole body is at hand.
+        let trust = match plan.whole_body {
+            Some(_) if session.head.method.is_idempotent() => Trust::Repeatable,
+            _ => Trust::Once,
+        };
+        origin::obtain(core, plan.upstream, plan.local, endpoint, trust, trail.now).await?
     };
     if obtained.1 == Connection::Fresh {
         trail.now = clock::now();

@@ -2,7 +2,7 @@
 
 use super::core::{Core, LocalUpstream};
 use crate::{
-    bounds::PENDING_RETRY_MS,
+    bounds::{BUSY_REQUESTS_MIN, ORIGIN_TRUSTED_IDLE_US, PENDING_RETRY_MS},
     clock::{self, Instant},
     error::Error,
     net::{Deadline, DialAddress, DialError, Stream, dial, is_alive},
@@ -18,23 +18,36 @@ pub(super) struct OriginConnection {
     pub(super) deadline: Deadline,
     /// The connection.
     pub(super) stream: Stream,
+    /// Whether its last answer had no body by the rules of HTTP, which origins break: what they send
+    /// all the same comes right behind.
+    pub(super) is_bare: bool,
     /// Its place in the endpoint's count.
     _permit: OpenPermit,
 }
 
+/// What a request asks of a connection that has been idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// If it closes under the request, the request is sent again.
+    Repeatable,
+    /// The request must not be sent twice.
+    Once,
+}
+
 /// A connection to `endpoint`: an idle one, or a new one.
 ///
-/// Every idle one is looked at, which costs a system call: bytes that came unasked would be read as
-/// the answer to the request that goes out next, and RFC 9112 §6.3 forbids it. One that has closed
-/// is found out by the way.
+/// An idle one is looked at, unless the worker is busy and used it a moment ago: bytes
+/// that came unasked would be read as the answer to the request that goes out next, and RFC 9112
+/// §6.3 forbids it. One that has closed is found out by the way.
 pub(super) async fn obtain(
     core: &Rc<Core>,
     upstream: &Upstream,
     local: &LocalUpstream,
     endpoint: usize,
+    trust: Trust,
     now: Instant,
 ) -> Result<(OriginConnection, Connection), Error> {
-    if let Some(idle) = take_idle(core, local, endpoint, now) {
+    if let Some(idle) = take_idle(core, local, endpoint, trust, now) {
         return Ok((idle, Connection::Reused));
     }
     let state = &upstream.endpoints[endpoint].state;
@@ -42,7 +55,7 @@ pub(super) async fn obtain(
         let fresh = open(core, upstream, endpoint, permit).await?;
         return Ok((fresh, Connection::Fresh));
     }
-    wait_for_place(core, upstream, local, endpoint).await
+    wait_for_place(core, upstream, local, endpoint, trust).await
 }
 
 /// A new connection to `endpoint`, whatever the pool has.
@@ -62,11 +75,18 @@ fn take_idle(
     core: &Core,
     local: &LocalUpstream,
     endpoint: usize,
+    trust: Trust,
     now: Instant,
 ) -> Option<OriginConnection> {
+    const TRUSTED_IDLE: Duration = Duration::from_micros(ORIGIN_TRUSTED_IDLE_US);
+    let is_busy = core.cells.requests_in_flight.read() >= BUSY_REQUESTS_MIN;
     loop {
-        let (connection, _) = local.pools[endpoint].borrow_mut().take(now)?;
-        if is_alive(connection.stream.fd()) {
+        let (connection, idle_since) = local.pools[endpoint].borrow_mut().take(now)?;
+        let is_trusted = is_busy
+            && trust == Trust::Repeatable
+            && !connection.is_bare
+            && now.since(idle_since) < TRUSTED_IDLE;
+        if is_trusted || is_alive(connection.stream.fd()) {
             core.cells.upstream_reused.add(1);
             return Some(connection);
         }
@@ -97,6 +117,7 @@ async fn open(
     Ok(OriginConnection {
         deadline: core.deadlines.register(stream.fd()),
         stream,
+        is_bare: false,
         _permit: permit,
     })
 }
@@ -110,6 +131,7 @@ async fn wait_for_place(
     upstream: &Upstream,
     local: &LocalUpstream,
     endpoint: usize,
+    trust: Trust,
 ) -> Result<(OriginConnection, Connection), Error> {
     let settings = &upstream.settings;
     let _waiting = upstream
@@ -121,7 +143,7 @@ async fn wait_for_place(
     loop {
         monoio::time::sleep(Duration::from_millis(PENDING_RETRY_MS)).await;
         let now = clock::now();
-        if let Some(idle) = take_idle(core, local, endpoint, now) {
+        if let Some(idle) = take_idle(core, local, endpoint, trust, now) {
             return Ok((idle, Connection::Reused));
         }
         let state = &upstream.endpoints[endpoint].state;
