@@ -139,7 +139,7 @@ impl Inbox {
                 if matches!(command, Command::Stop) {
                     return;
                 }
-                obey(command, core, &mut listeners);
+                obey(command, core, &mut listeners).await;
             }
             bytes.clear();
             // The control plane's end closes when the process ends.
@@ -150,7 +150,13 @@ impl Inbox {
     }
 }
 
-fn obey(command: Command, core: &Rc<Core>, listeners: &mut HashMap<ListenerId, Rc<Accepting>>) {
+/// A listener's loop.
+struct Open {
+    accepting: Rc<Accepting>,
+    ended: monoio::task::JoinHandle<()>,
+}
+
+async fn obey(command: Command, core: &Rc<Core>, listeners: &mut HashMap<ListenerId, Open>) {
     match command {
         Command::Revalidate(answer) => {
             core.revalidate();
@@ -162,8 +168,9 @@ fn obey(command: Command, core: &Rc<Core>, listeners: &mut HashMap<ListenerId, R
                 match Listener::new(bound) {
                     Ok(listener) => {
                         let accepting = Rc::new(Accepting::default());
-                        listeners.insert(id, Rc::clone(&accepting));
-                        monoio::spawn(accept(Rc::clone(core), listener, accepting));
+                        let loops = accept(Rc::clone(core), listener, Rc::clone(&accepting));
+                        let ended = monoio::spawn(loops);
+                        listeners.insert(id, Open { accepting, ended });
                     }
                     Err(error) => tracing::error!(%error, "a worker cannot listen"),
                 }
@@ -171,16 +178,16 @@ fn obey(command: Command, core: &Rc<Core>, listeners: &mut HashMap<ListenerId, R
             let _ = answer.send(());
         }
         Command::Unlisten(ids, answer) => {
-            for id in ids {
-                if let Some(accepting) = listeners.remove(&id) {
-                    accepting.stop();
-                }
+            for open in ids.iter().filter_map(|id| listeners.remove(id)) {
+                open.accepting.stop();
+                // What waited has been taken and the socket is closed when the answer is given.
+                open.ended.await;
             }
             let _ = answer.send(());
         }
         Command::Drain => {
-            for (_, accepting) in listeners.drain() {
-                accepting.stop();
+            for (_, open) in listeners.drain() {
+                open.accepting.stop();
             }
             core.drain();
         }

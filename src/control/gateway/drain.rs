@@ -52,8 +52,6 @@ impl Gateway {
         let ids: Vec<_> = self.listeners.open().iter().map(|open| open.id).collect();
         answered(self.fleet.unlisten(&ids)).await;
         self.fleet.drain();
-        // By its answer a worker has had a turn in which it took what waited to be accepted.
-        answered(self.fleet.revalidate()).await;
         let mut look = interval(LOOK);
         while self.connections() > 0 && !self.fleet.is_finished() {
             look.tick().await;
