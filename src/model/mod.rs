@@ -12,6 +12,7 @@
 
 mod check;
 pub mod checked;
+pub mod definition;
 mod document;
 #[cfg(test)]
 mod documentation;
@@ -27,6 +28,7 @@ mod tests;
 mod tree;
 
 pub use checked::Checked;
+pub use definition::Definition;
 pub use mistake::{Mistake, Mistakes, Path, Place, Source};
 pub use setting::Placed;
 
