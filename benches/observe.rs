@@ -3,59 +3,17 @@
 //! The bounds that these are held against: `observe/record` 60 ns, `observe/json_line` 350 ns.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use sluice::{
-    clock::Instant,
-    observe::{
-        Block, Format, LogTarget, LogWriter, Record, Registry, RouteIdentity, TimeText, WorkerCells,
-    },
-};
+use sluice::observe::{Block, Format, LogTarget, LogWriter, Registry, TimeText, WorkerCells};
 use std::{hint::black_box, sync::Arc, time::Duration};
 
-/// A request as a browser sends it.
-fn record() -> Record<'static> {
-    Record {
-        started: Instant::from_ns(0),
-        started_wall: Duration::from_millis(1_790_000_000_123),
-        latency: Duration::from_nanos(1_234_567),
-        integration_latency: Some(Duration::from_micros(987)),
-        source_ip: b"192.0.2.77",
-        method_token: b"GET",
-        path: b"/v1/customers/8231/orders/42",
-        query: b"expand=items&limit=50",
-        host: b"api.example.com",
-        protocol: "HTTP/1.1",
-        user_agent: b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
-        referer: b"https://shop.example.com/account/orders",
-        request_id: b"9b6c0f5e-0000-4000-8000-00000000002a",
-        api: "orders",
-        stage: "prod",
-        route: "GET /v1/customers/{customer}/orders/{id}",
-        of_route: b"",
-        status: 200,
-        integration_status: Some(200),
-        endpoint: "10.0.3.17:9001",
-        upstream: "orders",
-        attempts: 1,
-        request_bytes: 0,
-        response_bytes: 1_337,
-        response_body_bytes: 1_100,
-        error: None,
-        generation: 42,
-    }
-}
+#[path = "support/records.rs"]
+mod records;
+use records::{record, routes};
 
 /// Over 1,024 routes in turn, so that cells come from the second cache and not the first.
 fn count(c: &mut Criterion) {
     let registry = Registry::new(2);
-    let routes: Vec<_> = (0..1_024)
-        .map(|n| {
-            registry.route(RouteIdentity {
-                api: "orders".into(),
-                stage: "prod".into(),
-                route: format!("GET /{n}").into(),
-            })
-        })
-        .collect();
+    let routes = routes(&registry);
     let mut record = record();
     let mut at = 0;
     c.bench_function("observe/record", |b| {

@@ -1,56 +1,17 @@
 //! What finding a route costs: the contracts of `route/`, and matchit beside them.
 //!
-//! The routes are those of many services with the same ten templates each, as an API gateway has
-//! them; the requests are drawn at random, so that at 100,000 routes most look-ups find the tree's
-//! lower part outside the nearest caches. A tenth of the requests has no route.
+//! The requests are drawn at random, so that at 100,000 routes most look-ups find the tree's lower
+//! part outside the nearest caches.
 
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use sluice::http::Method;
-use sluice::route::{
-    BasePathRule, Hosts, Params, Precedence, RouteKey, Table, TableBuilder, normalise,
-};
+use sluice::route::{BasePathRule, Hosts, Params, Precedence, RouteKey, TableBuilder, normalise};
 
-/// The routes of one service; `S` stands for its number.
-const TEMPLATES: [(&str, &str); 10] = [
-    ("GET", "/serviceS/v1/items"),
-    ("POST", "/serviceS/v1/items"),
-    ("GET", "/serviceS/v1/items/{id}"),
-    ("PUT", "/serviceS/v1/items/{id}"),
-    ("GET", "/serviceS/v1/items/{id}/parts/{part}"),
-    ("GET", "/serviceS/v1/items/search"),
-    ("ANY", "/serviceS/v1/reports/{year}/{month}/{day}/summary"),
-    ("GET", "/serviceS/health"),
-    ("ANY", "/serviceS/static/{file+}"),
-    ("GET", "/serviceS/{lang}/help"),
-];
-
-/// The request that a template of [`TEMPLATES`] takes, or none does.
-const REQUESTS: [(Method, &str); 11] = [
-    (Method::Get, "/serviceS/v1/items"),
-    (Method::Post, "/serviceS/v1/items"),
-    (Method::Get, "/serviceS/v1/items/8f14e45f"),
-    (Method::Put, "/serviceS/v1/items/45c48cce"),
-    (Method::Get, "/serviceS/v1/items/d3d94468/parts/17"),
-    (Method::Get, "/serviceS/v1/items/search"),
-    (Method::Get, "/serviceS/v1/reports/2026/11/23/summary"),
-    (Method::Get, "/serviceS/health"),
-    (Method::Get, "/serviceS/static/css/site.css"),
-    (Method::Get, "/serviceS/de/help"),
-    (Method::Get, "/serviceS/v1/orders/7"),
-];
-
-fn keys(count: usize) -> Vec<(String, String)> {
-    let of = |index: usize| {
-        let (method, path) = TEMPLATES[index % 10];
-        (
-            method.to_owned(),
-            path.replacen('S', &(index / 10).to_string(), 1),
-        )
-    };
-    (0..count).map(of).collect()
-}
+#[path = "support/routes.rs"]
+mod routes;
+use routes::{draw, keys, parsed, requests, table};
 
 /// Routes with as little in common as a generator can make: every name is drawn, at every level, so
 /// that few endings are alike. With each route goes a request that it takes.
@@ -83,45 +44,10 @@ fn irregular(count: usize) -> Vec<(RouteKey, Method, String)> {
     routes
 }
 
-/// A stream of numbers that looks random and is the same in every run.
-fn draw(state: &mut u64) -> usize {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    (*state >> 16) as usize
-}
-
-fn requests(routes: usize) -> Vec<(Method, String)> {
-    let mut state = 0x2545_F491_4F6C_DD1D;
-    let mut one = || {
-        let (method, path) = REQUESTS[draw(&mut state) % REQUESTS.len()];
-        let service = draw(&mut state) % (routes / 10).max(1);
-        (method, path.replacen('S', &service.to_string(), 1))
-    };
-    (0..1 << 16).map(|_| one()).collect()
-}
-
-fn parsed(count: usize) -> Vec<RouteKey> {
-    let parse = |(method, path): &(String, String)| {
-        RouteKey::parse(&format!("{method} {path}")).expect("the templates are right")
-    };
-    keys(count).iter().map(parse).collect()
-}
-
-fn table(keys: &[RouteKey], precedence: Precedence) -> Table<u32> {
-    let mut builder = TableBuilder::new(precedence);
-    for (index, key) in keys.iter().enumerate() {
-        builder
-            .insert(key, index as u32)
-            .expect("the templates differ");
-    }
-    builder.build().expect("the routes are ordinary")
-}
-
 fn find(c: &mut Criterion) {
     for count in [10, 1_000, 100_000] {
         let keys = parsed(count);
-        let requests = requests(count);
+        let requests = requests(count, 1 << 16);
         for (precedence, suffix) in [
             (Precedence::FullMatchFirst, ""),
             (Precedence::LeftToRight, "_rest"),

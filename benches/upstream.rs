@@ -5,75 +5,15 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sluice::{
     clock::Instant,
     guard::{Bucket, Rate, spend_all},
-    upstream::{
-        Address, Balance, Choice, Ejection, EndpointSettings, HashKey, HostPolicy, Local, Outcome,
-        Pool, PoolSettings, Retry, RetryBudget, Settings, States, Timeouts, Tried, Upstream,
-    },
+    upstream::{Balance, Choice, HashKey, Local, Outcome, Pool, RetryBudget, Tried},
 };
-use std::{hint::black_box, time::Duration};
+use std::hint::black_box;
+
+#[path = "support/upstreams.rs"]
+mod upstreams;
+use upstreams::{Chance, settings, upstream};
 
 const ENDPOINTS: [u16; 3] = [2, 10, 100];
-
-fn settings(balance: Balance) -> Settings {
-    let second = Duration::from_secs(1);
-    Settings {
-        name: "bench".into(),
-        balance,
-        timeouts: Timeouts {
-            connect: second,
-            response: second,
-            between_bytes: second,
-            total: None,
-        },
-        retry: Retry {
-            attempts: 3,
-            budget_percent: 20,
-            budget_min_per_second: 10,
-        },
-        ejection: Some(Ejection {
-            failures: 5,
-            duration: 30 * second,
-            share_max_percent: 50,
-        }),
-        pool: PoolSettings {
-            idle_max: 64,
-            idle_timeout: 60 * second,
-        },
-        connections_max: None,
-        pending_max: 0,
-        pending_timeout: second,
-        slow_start: None,
-        host: HostPolicy::Preserve,
-        health_check: None,
-    }
-}
-
-fn upstream(balance: Balance, endpoints: u16) -> Upstream {
-    let endpoints = (0..endpoints)
-        .map(|port| EndpointSettings {
-            address: Address::Ip(([10, 0, 0, 1], 8000 + port).into()),
-            authority: "origin".into(),
-            weight: 1 + port % 2,
-        })
-        .collect();
-    Upstream::new(
-        settings(balance),
-        endpoints,
-        &mut States::default(),
-        Instant::default(),
-    )
-    .expect("few endpoints")
-}
-
-/// Chance that costs little: a multiplicative congruential generator.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1);
-        self.0
-    }
-}
 
 fn pick(criterion: &mut Criterion, name: &str, balance: Balance, key: Option<&[u8]>) {
     let mut group = criterion.benchmark_group(name);
