@@ -3,7 +3,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use sluice::{
     clock,
-    control::compile::{Addresses, Kept, compile},
+    control::compile::{Addresses, Canaries, Kept, Sources, compile},
     guard,
     model::{self, Checked},
     observe::Registry,
@@ -52,17 +52,18 @@ fn benches(c: &mut Criterion) {
     group.bench_function("read_100000", |b| b.iter(|| black_box(read(&text))));
     let checked = read(&text);
     let (metrics, mut states) = (Registry::new(2), States::default());
-    let mut buckets = guard::Buckets::default();
-    let addresses = Addresses::new();
+    let (mut buckets, mut canaries) = (guard::Buckets::default(), Canaries::new());
+    let (addresses, sources) = (Addresses::new(), Sources::new());
     group.bench_function("compile_100000", |b| {
         b.iter_with_large_drop(|| {
             let mut kept = Kept {
                 buckets: &mut buckets.draft(),
                 metrics: &metrics,
                 states: &mut states,
+                canaries: &mut canaries,
                 now: clock::now(),
             };
-            let compiled = compile(&checked, &addresses, 1, &mut kept);
+            let compiled = compile(&checked, &sources, &addresses, 1, &mut kept);
             compiled.unwrap_or_else(|mistakes| panic!("{mistakes}"))
         });
     });

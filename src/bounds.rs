@@ -171,3 +171,25 @@ pub const CONFIG_DEPTH_MAX: usize = 32;
 /// Parts of the configuration that its aliases may repeat: enough for one setting shared by ten
 /// thousand routes.
 pub const CONFIG_ALIASED_MAX: usize = 200_000;
+
+/// Bytes of a deployment: a hundred thousand routes take about 30 MB.
+pub const DEPLOYMENT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Changes of a stage that its history remembers: a deploy a day for most of a year.
+pub const HISTORY_MAX: usize = 256;
+
+/// Bytes of a stage's state: its history, each entry with a reason, and a canary's variables.
+pub const STAGE_STATE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of the reason that is given for a change.
+pub const REASON_BYTES_MAX: usize = 1024;
+const _: () = assert!(HISTORY_MAX * 4 * REASON_BYTES_MAX < STAGE_STATE_BYTES_MAX);
+
+/// Deployments of an API that are kept whether or not a stage points at them, the newest first.
+pub const DEPLOYMENTS_KEPT: usize = 20;
+
+/// Requests to a canary before it is judged: of fewer, one error would be too large a share.
+pub const CANARY_REQUESTS_MIN: u64 = 20;
+
+/// Requests that a canary's condition remembers: one sample a second, over an hour at most.
+pub const CANARY_WINDOW_SECONDS_MAX: u64 = 3600;

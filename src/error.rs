@@ -75,6 +75,10 @@ pub enum Error {
     MethodNotAllowed,
     /// A miss on an API that answers as an Amazon REST API does.
     AuthenticationTokenMissing,
+    /// The stage serves what is deployed to it, and nothing is.
+    StageNotDeployed,
+    /// The route's definition asks for something that this build does not do.
+    RouteNotServed,
     /// The stage's or the route's token bucket is empty.
     Throttled,
 
@@ -129,7 +133,7 @@ const fn answer(status: u16, message: &'static str) -> Answer {
 
 impl Error {
     /// All of them, in the order of their declaration: for tables, metrics and tests.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 44] = [
         Self::PathDotSegment,
         Self::PathEncodedSlash,
         Self::PathBackslash,
@@ -161,6 +165,8 @@ impl Error {
         Self::RouteUnknown,
         Self::MethodNotAllowed,
         Self::AuthenticationTokenMissing,
+        Self::StageNotDeployed,
+        Self::RouteNotServed,
         Self::Throttled,
         Self::UpstreamUnavailable,
         Self::UpstreamRefused,
@@ -194,7 +200,9 @@ impl Error {
             | Self::ChunkMalformed
             | Self::ConnectionOptionRefused
             | Self::TransferEncodingRefused => answer(400, "Bad Request"),
-            Self::TransferCodingUnknown | Self::MethodRefused => answer(501, "Not Implemented"),
+            Self::TransferCodingUnknown | Self::MethodRefused | Self::RouteNotServed => {
+                answer(501, "Not Implemented")
+            }
             Self::TargetTooLong => answer(414, "Request URI too long"),
             Self::VersionUnsupported => answer(505, "HTTP Version Not Supported"),
             Self::FieldsTooMany | Self::HeadTooLarge => {
@@ -205,7 +213,7 @@ impl Error {
             Self::HeadTimeout | Self::BodyTimeout => answer(408, "Request Timeout"),
             Self::ClientGone => answer(499, "Client Closed Request"),
             Self::DomainUnknown => answer(403, "Forbidden"),
-            Self::RouteUnknown => answer(404, "Not Found"),
+            Self::RouteUnknown | Self::StageNotDeployed => answer(404, "Not Found"),
             Self::MethodNotAllowed => answer(405, "Method Not Allowed"),
             Self::AuthenticationTokenMissing => answer(403, "Missing Authentication Token"),
             Self::Throttled => answer(429, "Too Many Requests"),
@@ -265,7 +273,11 @@ impl Error {
             | Self::UpstreamClosed
             | Self::UpstreamMalformed
             | Self::UpstreamTruncated => Fault::Upstream,
-            Self::Internal | Self::Draining | Self::DescriptorsExhausted => Fault::Gateway,
+            Self::Internal
+            | Self::Draining
+            | Self::DescriptorsExhausted
+            | Self::StageNotDeployed
+            | Self::RouteNotServed => Fault::Gateway,
         }
     }
 
@@ -303,6 +315,8 @@ impl Error {
             Self::RouteUnknown => "route_unknown",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::AuthenticationTokenMissing => "authentication_token_missing",
+            Self::StageNotDeployed => "stage_not_deployed",
+            Self::RouteNotServed => "route_not_served",
             Self::Throttled => "throttled",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::UpstreamRefused => "upstream_refused",

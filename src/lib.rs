@@ -9,6 +9,7 @@
 //! bounds  error  clock  buffer                       the ground: imports nothing of ours
 //! net  http                                          sockets; bytes and messages
 //! route  guard  upstream  observe  model             decisions: pure, side by side
+//! deploy                                             definitions frozen, and who serves which
 //! snapshot                                           the compiled whole: where the planes meet
 //! proxy | control                                    one request | everything about configuration
 //! worker                                             one core
@@ -32,6 +33,7 @@ pub mod observe;
 pub mod route;
 pub mod upstream;
 
+pub mod deploy;
 pub mod model;
 pub mod snapshot;
 

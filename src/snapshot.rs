@@ -41,9 +41,9 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub struct Routing {
     /// Host and base path to an index into `stages`.
-    pub hosts: Hosts<u32>,
+    pub hosts: Arc<Hosts<u32>>,
     /// Every stage of every API.
-    pub stages: Box<[Stage]>,
+    pub stages: Box<[Arc<Stage>]>,
 }
 
 /// One stage of one API.
@@ -53,14 +53,97 @@ pub struct Stage {
     pub api: Arc<str>,
     /// The stage's name.
     pub name: Arc<str>,
-    /// The routes.
-    pub table: Table<Arc<Route>>,
-    /// What is answered where no route takes a request.
-    pub miss: Miss,
+    /// What it serves.
+    pub own: Arc<Served>,
+    /// A second deployment that gets a share of the requests.
+    pub canary: Option<Box<Canary>>,
     /// What the stage admits, all routes together.
     pub throttle: Option<Arc<Bucket>>,
     /// The numbers of requests that no route took.
     pub metrics: Arc<RouteMetrics>,
+}
+
+/// A definition, compiled for one stage.
+#[derive(Debug)]
+pub struct Served {
+    /// Which one it is.
+    pub side: Arc<Side>,
+    /// The routes.
+    pub table: Table<Arc<Route>>,
+    /// What is answered where no route takes a request.
+    pub miss: Miss,
+}
+
+/// Which deployment served a request, and as what: all of it that outlives the request's way.
+#[derive(Debug, Default)]
+pub struct Side {
+    /// The deployment's short name; empty where the stage follows its API.
+    pub deployment: Box<str>,
+    /// The field line that tells clients, with its CRLF; empty unless the configuration asks for it.
+    pub field_line: Box<[u8]>,
+    /// Whether it is the canary; absent where there is none.
+    pub is_canary: Option<bool>,
+    /// The numbers by which a canary is compared with the stage's own deployment.
+    pub metrics: Option<Arc<RouteMetrics>>,
+}
+
+/// A second deployment that gets a share of a stage's requests.
+#[derive(Debug)]
+pub struct Canary {
+    /// What it serves.
+    pub served: Arc<Served>,
+    /// Its share, of 2^32.
+    pub share: u64,
+    /// What keeps a client on its side.
+    pub sticky: Option<Sticky>,
+    /// The field by which a client chooses, in lower case, and the value that chooses the canary.
+    pub force: Option<(Box<str>, Box<[u8]>)>,
+    /// What the sticky hash begins with: another canary draws its clients anew.
+    pub seed: u64,
+}
+
+/// What keeps a client on its side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sticky {
+    /// The value of this cookie.
+    Cookie(Box<str>),
+    /// The value of this header field, in lower case.
+    Header(Box<str>),
+    /// The client's address.
+    Address,
+}
+
+impl Canary {
+    /// The share of 2^32 that `percent` is.
+    pub fn share_of(percent: f64) -> u64 {
+        (percent.clamp(0.0, 100.0) / 100.0 * (1_u64 << 32) as f64).round() as u64
+    }
+
+    /// Whether the canary takes a request: `forced` is the value of the field by which a client
+    /// chooses, `key` what keeps it on its side, `random` 64 bits of chance for who has neither.
+    ///
+    /// Cost: none to speak of without a key; with one, a multiplication for each of its bytes.
+    pub fn takes(&self, forced: Option<&[u8]>, key: Option<&[u8]>, random: u64) -> bool {
+        if let (Some(forced), Some((_, canary))) = (forced, &self.force) {
+            return forced == &**canary;
+        }
+        let drawn = match key {
+            Some(key) => spread(self.seed, key),
+            None => random,
+        };
+        drawn >> 32 < self.share
+    }
+}
+
+/// FNV-1a with a finish that spreads its last bytes over the upper half. Whoever chooses the key
+/// chooses a side, which is no secret.
+fn spread(seed: u64, key: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed;
+    for byte in key {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^ hash >> 33
 }
 
 /// What an API answers to a request that none of its routes takes.
@@ -72,6 +155,8 @@ pub enum Miss {
     MethodNotAllowed,
     /// 403 `Missing Authentication Token`, as an Amazon REST API does.
     AuthenticationToken,
+    /// 404: the stage waits for its first deployment.
+    NotDeployed,
 }
 
 /// One route of one stage, and all that is done with its requests. Shared by pointer, so that a
@@ -105,6 +190,8 @@ pub enum Integration {
     Http(HttpIntegration),
     /// The gateway itself.
     Mock(Mock),
+    /// Nothing: the definition asks for what this build does not do.
+    NotServed,
 }
 
 /// An HTTP origin.
@@ -216,5 +303,69 @@ impl Published {
     /// The snapshot that is served now. Takes part in its reference count: not for each request.
     pub fn load(&self) -> Arc<Snapshot> {
         self.current.load_full()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::{Precedence, TableBuilder};
+
+    fn canary(percent: f64, force: Option<(&str, &str)>) -> Canary {
+        let served = Served {
+            side: Arc::default(),
+            table: TableBuilder::new(Precedence::FullMatchFirst)
+                .build()
+                .expect("no routes"),
+            miss: Miss::NotFound,
+        };
+        Canary {
+            served: Arc::new(served),
+            share: Canary::share_of(percent),
+            sticky: None,
+            force: force.map(|(name, value)| (name.into(), value.as_bytes().into())),
+            seed: 7,
+        }
+    }
+
+    #[test]
+    fn a_field_chooses_before_chance_does() {
+        let canary = canary(0.0, Some(("x-canary", "1")));
+        assert!(canary.takes(Some(b"1"), None, 0));
+        assert!(!canary.takes(Some(b"0"), None, 0));
+        assert!(!canary.takes(None, None, 0));
+    }
+
+    #[test]
+    fn nothing_and_everything_are_exact() {
+        for random in [0, 1, u64::MAX >> 1, u64::MAX - 1, u64::MAX] {
+            assert!(!canary(0.0, None).takes(None, None, random));
+            assert!(canary(100.0, None).takes(None, None, random));
+        }
+    }
+
+    /// Of 100,000, the binomial 99.9 % interval of a share.
+    #[track_caller]
+    fn within(percent: f64, taken: usize) {
+        let (n, p) = (100_000.0, percent / 100.0);
+        let spread = 3.29 * f64::sqrt(n * p * (1.0 - p));
+        let off = (taken as f64 - n * p).abs();
+        assert!(off <= spread, "{percent}%: {taken} of {n}");
+    }
+
+    #[test]
+    fn shares_hold_for_keys_and_a_key_keeps_its_side() {
+        for percent in [1.0, 10.0, 50.0] {
+            let canary = canary(percent, None);
+            for kind in ["", "session-", "10.0.0."] {
+                let taken = (0..100_000).filter(|n| {
+                    let key = format!("{kind}{n}");
+                    let takes = canary.takes(None, Some(key.as_bytes()), 0);
+                    assert_eq!(takes, canary.takes(None, Some(key.as_bytes()), u64::MAX));
+                    takes
+                });
+                within(percent, taken.count());
+            }
+        }
     }
 }

@@ -36,6 +36,8 @@ pub(crate) fn record() -> Record<'static> {
         response_body_bytes: 1_100,
         error: None,
         generation: 42,
+        deployment: "",
+        is_canary: None,
     }
 }
 

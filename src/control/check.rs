@@ -43,19 +43,30 @@ impl fmt::Display for Summary {
 pub fn check(path: &Path) -> Result<Summary, Failure> {
     let checked = load(path)?;
     let (metrics, mut states) = (Registry::new(1), States::default());
-    let mut buckets = guard::Buckets::default();
+    let (mut buckets, mut canaries) = (guard::Buckets::default(), compile::Canaries::new());
     let mut kept = Kept {
         buckets: &mut buckets.draft(),
         metrics: &metrics,
         states: &mut states,
+        canaries: &mut canaries,
         now: clock::now(),
     };
-    compile::compile(&checked, &Addresses::new(), 1, &mut kept)?;
+    compile::compile(
+        &checked,
+        &compile::Sources::new(),
+        &Addresses::new(),
+        1,
+        &mut kept,
+    )?;
     Ok(Summary {
         listeners: checked.listeners.len(),
         upstreams: checked.upstreams.len(),
         apis: checked.apis.len(),
         stages: checked.apis.iter().map(|api| api.stages.len()).sum(),
-        routes: checked.apis.iter().map(|api| api.routes.len()).sum(),
+        routes: checked
+            .apis
+            .iter()
+            .map(|api| api.definition.routes.len())
+            .sum(),
     })
 }

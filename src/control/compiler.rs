@@ -4,6 +4,7 @@
 //! a lower priority and gives way wherever a worker has something to do. It alone holds the state
 //! that snapshots share, and does one thing at a time.
 
+use super::{compile::Canaries, deployments::Deployments, failure::Failure};
 use crate::{guard, upstream::States};
 use std::{
     fmt, io,
@@ -23,6 +24,20 @@ pub(super) struct Registries {
     pub buckets: guard::Buckets<guard::RouteIdentity>,
     /// Health, ejections and open connections of endpoints.
     pub states: States,
+    /// What canaries are judged by.
+    pub canaries: Canaries,
+    /// What is deployed; absent until the state folder has been claimed.
+    pub deployments: Option<Deployments>,
+}
+
+impl Registries {
+    /// What is deployed.
+    ///
+    /// # Errors
+    /// The process has not begun.
+    pub(super) fn deployments(&mut self) -> Result<&mut Deployments, Failure> {
+        self.deployments.as_mut().ok_or(Failure::Draining)
+    }
 }
 
 type Job = Box<dyn FnOnce(&mut Registries) + Send>;

@@ -1,7 +1,11 @@
 //! Why a start or a reload did not come about, in words for whoever asked for it.
 
 use super::{compiler::JobLost, listeners::BindError};
-use crate::model::Mistakes;
+use crate::{
+    bounds,
+    deploy::{Refusal, StoreError},
+    model::Mistakes,
+};
 use std::{fmt, io, path::PathBuf};
 
 /// Why a start or a reload did not come about.
@@ -48,6 +52,33 @@ pub enum Failure {
         /// Why it has it not.
         error: io::Error,
     },
+    /// What is deployed cannot be read or written.
+    Store(StoreError),
+    /// The stage's state does not permit the change.
+    Refused(Refusal),
+    /// There is no such thing in the configuration that runs.
+    Unknown {
+        /// What it would be.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// What there is; may be empty.
+        known: String,
+    },
+    /// The stage follows its API at each reload.
+    StageFollows {
+        /// Which.
+        stage: String,
+    },
+    /// Nothing is deployed to the stage that was to be promoted.
+    NothingToPromote {
+        /// Which.
+        stage: String,
+    },
+    /// A definition is too long to be deployed: its bytes.
+    DefinitionTooLong(usize),
+    /// The reason for a change is too long.
+    ReasonTooLong,
     /// A bug.
     Internal(JobLost),
     /// The process is about to end.
@@ -81,6 +112,31 @@ impl fmt::Display for Failure {
             }
             Self::Workers(error) => write!(f, "cannot start the workers: {error}"),
             Self::System { what, error } => write!(f, "cannot have {what}: {error}"),
+            Self::Store(error) => error.fmt(f),
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Unknown { what, name, known } => {
+                write!(f, "there is no {what} called {name:?}")?;
+                match known.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, "; known: {known}"),
+                }
+            }
+            Self::StageFollows { stage } => write!(
+                f,
+                "the stage {stage:?} follows its API at each reload (auto_deploy: true): it is not \
+                 deployed to"
+            ),
+            Self::NothingToPromote { stage } => {
+                write!(f, "nothing has been deployed to the stage {stage:?} yet")
+            }
+            Self::DefinitionTooLong(bytes) => write!(
+                f,
+                "the definition takes {bytes} bytes; {} at most",
+                bounds::DEPLOYMENT_BYTES_MAX
+            ),
+            Self::ReasonTooLong => {
+                write!(f, "a reason has {} bytes at most", bounds::REASON_BYTES_MAX)
+            }
             Self::Internal(lost) => lost.fmt(f),
             Self::Draining => f.write_str("the process is about to end"),
         }
@@ -92,6 +148,18 @@ impl std::error::Error for Failure {}
 impl From<Mistakes> for Failure {
     fn from(mistakes: Mistakes) -> Self {
         Self::Mistakes(mistakes)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
     }
 }
 

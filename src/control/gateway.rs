@@ -1,11 +1,14 @@
-//! The gateway's life: start, serve, reload, drain, end.
+//! The gateway's life: start, serve, reload, change stages, drain, end.
 //!
 //! One task on the main thread does these one after the other, so no two changes ever meet. It
 //! waits for signals, the admin API and changes of names, and never touches a request.
 
+mod change;
 mod drain;
 mod reload;
 mod start;
+
+pub(super) use change::Changed;
 
 use super::{
     admin::Order,
@@ -34,7 +37,7 @@ use std::{
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc as orders,
-    time::timeout,
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 /// How long workers may take to answer. One that is busy answers within a turn of its loop; one
@@ -102,12 +105,16 @@ struct Gateway {
     probes: Probes,
     shared: Arc<Shared>,
     orders: orders::Receiver<Order>,
+    /// What was counted of canaries that are judged.
+    watches: change::Watches,
     /// Removed last.
     _state_dir: StateDir,
 }
 
 impl Gateway {
     async fn serve(mut self, mut signals: Signals) {
+        let mut judged = interval(change::JUDGED_EVERY);
+        judged.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = signals.hangup.recv() => self.reload_and_say().await,
@@ -116,6 +123,7 @@ impl Gateway {
                 _ = signals.interrupt.recv() => break,
                 () = self.names.changed() => self.take_up_names().await,
                 Some(order) = self.orders.recv() => self.obey(order).await,
+                _ = judged.tick() => self.judge_canaries().await,
             }
         }
         self.end(signals).await;
@@ -126,6 +134,9 @@ impl Gateway {
         match order {
             Order::Reload(answer) => drop(answer.send(self.reload().await)),
             Order::ReopenLogs(answer) => drop(answer.send(self.reopen_logs())),
+            Order::Change(request, answer) => drop(answer.send(self.change(request).await)),
+            Order::Differences(key, answer) => drop(answer.send(self.differences(key).await)),
+            Order::Collect(api, keep, answer) => drop(answer.send(self.collect(api, keep).await)),
         }
     }
 

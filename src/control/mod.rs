@@ -13,6 +13,7 @@ mod admin;
 mod check;
 pub mod compile;
 mod compiler;
+mod deployments;
 mod dns;
 mod failure;
 mod fleet;

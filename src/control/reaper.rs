@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::{
         clock,
-        control::compile::{Addresses, Kept, compile},
+        control::compile::{Addresses, Canaries, Kept, Sources, compile},
         guard, model,
         upstream::States,
     };
@@ -75,13 +75,15 @@ mod tests {
                     routes: { GET /: { integration: { type: mock } } } } }\n";
         let checked = model::read("a.yaml", text, Path::new("/")).unwrap();
         let (mut buckets, mut states) = (guard::Buckets::default(), States::default());
+        let mut canaries = Canaries::new();
         let mut kept = Kept {
             buckets: &mut buckets.draft(),
             metrics,
             states: &mut states,
+            canaries: &mut canaries,
             now: clock::now(),
         };
-        Arc::new(compile(&checked, &Addresses::new(), 1, &mut kept).unwrap())
+        Arc::new(compile(&checked, &Sources::new(), &Addresses::new(), 1, &mut kept).unwrap())
     }
 
     #[test]

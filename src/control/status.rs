@@ -2,6 +2,7 @@
 //!
 //! The gateway's loop writes it whole; everybody else reads. It never holds a secret: it is shown.
 
+use super::deployments::StageStates;
 use crate::{
     observe::{LogWriter, Registry, WorkerCells},
     snapshot::Published,
@@ -94,6 +95,7 @@ pub(super) struct Shared {
     pub metrics: Arc<Registry>,
     log: Mutex<LogWriter>,
     status: Mutex<Status>,
+    stages: Mutex<Arc<StageStates>>,
 }
 
 impl Shared {
@@ -111,12 +113,23 @@ impl Shared {
             metrics,
             log: Mutex::new(log),
             status: Mutex::new(status),
+            stages: Mutex::default(),
         }
     }
 
     /// The access log. Held for a moment at a time, never across an `.await`.
     pub(super) fn log(&self) -> MutexGuard<'_, LogWriter> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The stages that anything was deployed to.
+    pub(super) fn stages(&self) -> Arc<StageStates> {
+        Arc::clone(&self.stages.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes what is said of the stages.
+    pub(super) fn show_stages(&self, stages: StageStates) {
+        *self.stages.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(stages);
     }
 
     /// What the gateway is doing now.

@@ -44,6 +44,15 @@ impl<K: Eq + Hash> Buckets<K> {
         Draft {
             registry: self,
             buckets: HashMap::new(),
+            rest: Rest::Goes,
+        }
+    }
+
+    /// Begins the buckets of a snapshot that differs from the published one in a part.
+    pub fn amendment(&mut self) -> Draft<'_, K> {
+        Draft {
+            rest: Rest::Stays,
+            ..self.draft()
         }
     }
 
@@ -63,6 +72,14 @@ impl<K: Eq + Hash> Buckets<K> {
 pub struct Draft<'a, K> {
     registry: &'a mut Buckets<K>,
     buckets: HashMap<K, Arc<Bucket>>,
+    rest: Rest,
+}
+
+/// What becomes of published buckets that a draft was not asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    Goes,
+    Stays,
 }
 
 impl<K: Eq + Hash> Draft<'_, K> {
@@ -109,11 +126,14 @@ impl<K: Eq + Hash> Draft<'_, K> {
                 bucket.take_over(&before, now);
             }
         }
-        self.registry.published = self
-            .buckets
-            .into_iter()
-            .map(|(identity, bucket)| (identity, Arc::downgrade(&bucket)))
-            .collect();
+        let published = &mut self.registry.published;
+        match self.rest {
+            Rest::Goes => published.clear(),
+            // Those that no snapshot holds any more are forgotten.
+            Rest::Stays => published.retain(|_, bucket| bucket.strong_count() > 0),
+        }
+        let buckets = self.buckets.into_iter();
+        published.extend(buckets.map(|(identity, bucket)| (identity, Arc::downgrade(&bucket))));
     }
 }
 

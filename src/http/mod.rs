@@ -18,6 +18,6 @@ pub use method::Method;
 pub use request::{HeadLimits, Parsed, RequestHead, Version, check_authority};
 pub use response::{ResponseBody, ResponseHead};
 pub use write::{
-    After, CHUNK_SIZE_ROOM, Framing, OwnResponse, Provenance, reason, write_chunk_size, write_own,
-    write_request, write_response,
+    After, CHUNK_SIZE_ROOM, Framing, OwnResponse, Provenance, add_lines, reason, write_chunk_size,
+    write_own, write_request, write_response,
 };

@@ -301,6 +301,14 @@ pub fn write_own(out: &mut Vec<u8>, response: &OwnResponse<'_>) {
     }
 }
 
+/// Adds whole field lines to a head that stands, ended, at the end of `out`.
+pub fn add_lines(out: &mut Vec<u8>, lines: &[u8]) {
+    debug_assert!(out.ends_with(b"\r\n\r\n"), "a head has ended");
+    out.truncate(out.len() - 2);
+    out.extend_from_slice(lines);
+    out.extend_from_slice(b"\r\n");
+}
+
 fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());

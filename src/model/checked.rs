@@ -3,21 +3,24 @@
 //! Every name is resolved to an index, every default is filled in, every text is parsed. Places are
 //! kept where the compiler can still find a conflict. Nothing here is looked up by a request.
 
-pub use super::{
-    document::{Compat, Driver, ForwardedHeaders, Level, LogFormat},
-    names::{Address, EndpointAddress, HostPattern},
-    template::{PathTemplate, Piece, Segment, TargetPath},
-};
 use super::{
+    Definition,
     mistake::{Place, Source},
     setting::Placed,
 };
-use crate::http::Method;
+pub use super::{
+    definition::Throttle,
+    document::{Compat, Driver, ForwardedHeaders, Level, LogFormat},
+    names::{Address, EndpointAddress, HostPattern},
+    template::{PathTemplate, Segment},
+};
 use ipnet::IpNet;
 use std::{
+    collections::HashMap,
     num::{NonZeroU16, NonZeroU32},
     ops::RangeInclusive,
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -34,6 +37,8 @@ pub struct Checked {
     pub listeners: Vec<Listener>,
     /// The admin API's listener, if there is one.
     pub admin: Option<Address>,
+    /// Who may use the admin API there: names, and the hashes of their tokens. Empty: everybody.
+    pub admin_tokens: Vec<(String, [u8; 32])>,
     /// The access log, if there is one.
     pub access_log: Option<AccessLog>,
     /// The process's own log.
@@ -46,7 +51,10 @@ pub struct Checked {
     pub timeouts: Timeouts,
     /// What origins are told about the client.
     pub forwarded: Forwarded,
-    /// The upstreams, in the order of the text; names are unique.
+    /// The field by which responses name the deployment that served them, in lower case.
+    pub deployment_header: Option<String>,
+    /// The upstreams, in the order of the text; names are unique. Behind them may stand origins
+    /// that integrations name by themselves.
     pub upstreams: Vec<Upstream>,
     /// The APIs, in the order of the text; names are unique. At least one.
     pub apis: Vec<Api>,
@@ -112,6 +120,8 @@ pub struct Limits {
     pub head_fields: usize,
     /// Bytes of a request's target, at most [`crate::bounds::TARGET_BYTES_MAX`].
     pub target_bytes: usize,
+    /// Bytes of a request's body where a route says nothing of it; `None`: any number.
+    pub body_bytes: Option<u64>,
 }
 
 /// How long clients are waited for.
@@ -260,6 +270,8 @@ pub struct UpstreamTimeouts {
     pub response: Duration,
     /// Between two pieces of a response's body.
     pub between_bytes: Duration,
+    /// All of an exchange where a route says nothing of it; `None`: any time.
+    pub total: Option<Duration>,
 }
 
 /// Second attempts.
@@ -320,104 +332,12 @@ pub struct Api {
     pub place: Place,
     /// Its name.
     pub name: String,
-    /// For people; empty if there is none.
-    pub description: String,
-    /// Whose rules decide where the format leaves a choice.
-    pub compat: Compat,
-    /// What a path with routes, but none for the method, is answered.
-    pub method_miss: MethodMiss,
-    /// Its routes, in the order of the text. At least one; no key twice.
-    pub routes: Vec<Route>,
+    /// What it consists of as the text now has it.
+    pub definition: Arc<Definition>,
+    /// Where the keys of its routes stand, for those that stand in this text.
+    pub places: Arc<HashMap<String, Place>>,
     /// Its stages, in the order of the text. At least one; names are unique.
     pub stages: Vec<Stage>,
-}
-
-/// What a path that has routes, but none for the method, is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MethodMiss {
-    /// As any other miss.
-    NotFound,
-    /// 405 with `Allow`.
-    NotAllowed,
-}
-
-/// What happens to the requests that a route takes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Route {
-    /// Where its key stands: for conflicts between routes.
-    pub place: Place,
-    /// The key as written: its name in logs and metrics.
-    pub key: String,
-    /// Which requests it takes.
-    pub matches: RouteMatch,
-    /// What answers.
-    pub integration: Integration,
-    /// How many requests it takes, in each stage.
-    pub throttle: Option<Throttle>,
-    /// Dangerous spellings of a path that it takes.
-    pub allow_paths: AllowPaths,
-    /// Bytes of a request's body, the file's default filled in; `None`: any number.
-    pub body_bytes: Option<u64>,
-}
-
-/// Which requests a route takes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum RouteMatch {
-    /// What no other route takes.
-    Default,
-    /// Requests for this path.
-    Path {
-        /// With this method; `None`: with any. Never `Connect` or `Other`.
-        method: Option<Method>,
-        /// The path.
-        path: PathTemplate,
-    },
-}
-
-/// What answers.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Integration {
-    /// An origin.
-    Http {
-        /// The index of its upstream in [`Checked::upstreams`].
-        upstream: usize,
-        /// The path that it sees; `None`: the request's after the base path.
-        path: Option<TargetPath>,
-        /// All of an exchange, the upstream's default filled in; `None`: any time.
-        timeout: Option<Duration>,
-    },
-    /// The configuration itself.
-    Mock {
-        /// The status: 200 to 599.
-        status: u16,
-        /// The body. Empty for 204 and 304.
-        body: String,
-        /// The header fields: names in lower case, none of framing. Has a `content-type` if
-        /// there is a body.
-        headers: Vec<(String, String)>,
-    },
-}
-
-/// A token bucket.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Throttle {
-    /// Requests per second: one in 11.6 days (0.000001) to 1e9.
-    pub rate: f64,
-    /// Requests that may come at once.
-    pub burst: NonZeroU32,
-}
-
-/// Dangerous spellings of a path that a route takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AllowPaths {
-    /// `%2F`.
-    pub encoded_slash: bool,
-    /// `\` and `%5C`.
-    pub backslash: bool,
-    /// `.` and `..`, plain or encoded.
-    pub dot_segments: bool,
-    /// `//`.
-    pub empty_segments: bool,
 }
 
 /// A stage.
@@ -433,20 +353,34 @@ pub struct Stage {
     pub variables: Vec<(String, String)>,
     /// How many requests it takes, all routes together.
     pub throttle: Option<Throttle>,
+    /// Instead of what the API says of a route, by its key.
+    pub routes: Vec<StageRoute>,
     /// For people and their tools; names are unique.
     pub tags: Vec<(String, String)>,
     /// When it takes up what changed in its API.
     pub follows: Follows,
 }
 
-/// When a stage takes up what changed in its API. As long as there are no deployments, every stage
-/// does at each reload, whichever is asked for.
+/// What a stage says of one route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageRoute {
+    /// Where its key stands.
+    pub place: Place,
+    /// The route's key.
+    pub key: String,
+    /// How many requests it takes in this stage.
+    pub throttle: Throttle,
+}
+
+/// When a stage takes up what changed in its API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follows {
-    /// At each reload.
+    /// At each reload; it cannot be deployed.
     Reload,
-    /// When it is deployed.
+    /// When it is deployed; before the first time it serves nothing.
     Deployment,
+    /// At each reload until it is first deployed, then when it is deployed.
+    ReloadUntilDeployed,
 }
 
 /// Hosts, and what answers there.

@@ -19,6 +19,7 @@ mod documentation;
 mod later;
 mod mistake;
 mod names;
+pub mod origins;
 mod plain;
 mod scalar;
 mod setting;
@@ -26,6 +27,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod tree;
+pub mod variables;
 
 pub use checked::Checked;
 pub use definition::Definition;

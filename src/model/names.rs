@@ -280,6 +280,20 @@ pub(super) fn network(text: &str) -> Result<IpNet, Wrong> {
         })
 }
 
+/// A SHA-256 in hexadecimal digits.
+pub(super) fn sha256(text: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (index, byte) in hash.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
+    }
+    text.bytes()
+        .all(|byte| byte.is_ascii_hexdigit())
+        .then_some(hash)
+}
+
 /// A list of statuses and ranges of them: `200-299,304`.
 pub(super) fn statuses(text: &str) -> Result<Vec<RangeInclusive<u16>>, Wrong> {
     let status = |text: &str| {

@@ -2,7 +2,8 @@
 
 use super::{
     Checked, Mistakes,
-    checked::{Api, Domain, HostPattern, Integration, Upstream},
+    checked::{Api, Domain, HostPattern, Upstream},
+    definition::Limit,
     read, schema,
 };
 use proptest::prelude::*;
@@ -72,7 +73,7 @@ fn valid_files_are_accepted() {
 #[test]
 fn the_shipped_file_is_accepted() {
     let shipped = read_text(&text(&home("config/sluice.yaml"))).unwrap_or_else(|m| panic!("{m}"));
-    assert_eq!(shipped.apis[0].routes.len(), 4);
+    assert_eq!(shipped.apis[0].definition.routes.len(), 4);
 }
 
 #[test]
@@ -98,31 +99,26 @@ fn route(more: &str) -> String {
 }
 
 #[track_caller]
-fn check_timeout(more: &str, expected: Option<u64>) {
+fn check_timeout(more: &str, expected: Limit) {
     let checked = read_text(&route(more)).unwrap_or_else(|m| panic!("{m}"));
-    let Integration::Http {
-        timeout, upstream, ..
-    } = &checked.apis[0].routes[0].integration
-    else {
-        panic!("not an HTTP integration");
-    };
-    assert_eq!(
-        (*timeout, *upstream),
-        (expected.map(Duration::from_secs), 0)
-    );
+    let route = &checked.apis[0].definition.routes["GET /a/{id}"];
+    assert_eq!(route.timeout_ms, expected);
+    let total = checked.upstreams[0].timeouts.total;
+    assert_eq!(total, Some(Duration::from_secs(7)));
 }
 
 #[test]
-fn the_timeout_of_a_route_comes_before_that_of_the_upstream() {
-    check_timeout("", Some(7));
-    check_timeout(", timeout: 3s", Some(3));
-    check_timeout(", timeout: none", None);
+fn the_timeout_of_a_route_is_its_own_or_left_to_the_upstream() {
+    check_timeout("", Limit::Default);
+    check_timeout(", timeout: 3s", Limit::Of(3000));
+    check_timeout(", timeout: none", Limit::Unlimited);
 }
 
 #[track_caller]
 fn check_body(more: &str, limits: &str, expected: Option<u64>) {
     let checked = read_text(&(route(more) + limits)).unwrap_or_else(|m| panic!("{m}"));
-    assert_eq!(checked.apis[0].routes[0].body_bytes, expected);
+    let route = &checked.apis[0].definition.routes["GET /a/{id}"];
+    assert_eq!(route.body_bytes.or(checked.limits.body_bytes), expected);
 }
 
 #[test]
@@ -175,16 +171,16 @@ fn paths_start_from_the_folder_of_the_file() {
 #[test]
 fn a_route_and_its_name_have_their_place() {
     let checked = read_text(&text(&home("config/sluice.yaml"))).unwrap();
-    for Api { routes, .. } in &checked.apis {
-        for route in routes {
+    for Api { places, .. } in &checked.apis {
+        for (key, place) in places.iter() {
             let line = checked
                 .source
                 .text
                 .lines()
-                .nth(route.place.line as usize - 1)
+                .nth(place.line as usize - 1)
                 .unwrap();
-            let at = &line[route.place.column as usize - 1..];
-            assert!(at.starts_with(&route.key), "{at:?} is not {:?}", route.key);
+            let at = &line[place.column as usize - 1..];
+            assert!(at.starts_with(key), "{at:?} is not {key:?}");
         }
     }
     let Upstream { name, place, .. } = &checked.upstreams[0];

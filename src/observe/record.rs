@@ -64,6 +64,10 @@ pub struct Record<'a> {
     pub error: Option<Error>,
     /// The configuration generation that served it.
     pub generation: u64,
+    /// The deployment that served it; empty where the stage follows its API, or none was chosen.
+    pub deployment: &'a str,
+    /// Whether that was the stage's canary; absent where there is none.
+    pub is_canary: Option<bool>,
 }
 
 #[cfg(test)]
@@ -98,6 +102,8 @@ impl Record<'static> {
             response_body_bytes: 13,
             error: None,
             generation: 3,
+            deployment: "",
+            is_canary: None,
         }
     }
 }

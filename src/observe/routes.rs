@@ -231,6 +231,11 @@ impl Registry {
         }
     }
 
+    /// Metrics that no scrape shows as a route's.
+    pub fn unlisted(&self) -> Arc<RouteMetrics> {
+        Arc::new(RouteMetrics::new(self.workers))
+    }
+
     /// The metrics of this route: the living ones, or new ones. For the compiler of snapshots; one
     /// look-up in a hash table under a lock.
     pub fn route(&self, identity: RouteIdentity) -> Arc<RouteMetrics> {

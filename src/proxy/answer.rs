@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     http::{
         After, ChunkedDecoder, Framing, Parsed, RequestHead, ResponseBody, ResponseHead, Version,
-        write_response,
+        add_lines, write_response,
     },
     net::{Deadline, ReadHalf, WriteHalf},
 };
@@ -197,6 +197,9 @@ impl<'a> Answer<'a> {
             &date,
             self.request_id,
         );
+        if let Some(side) = trail.side.filter(|side| !side.field_line.is_empty()) {
+            add_lines(out, &side.field_line);
+        }
         self.origin_in.consume_in_place(self.response.len);
 
         trail.status = self.response.status;

@@ -150,7 +150,8 @@ async fn request(session: &mut Session<'_>, view: Rc<View>, started: Instant) ->
         }
         Ok(way) => {
             let (route, upstream) = (trail.route.cloned(), trail.upstream.cloned());
-            let mut trail = trail.moved(route.as_ref(), upstream.as_ref());
+            let side = trail.side.cloned();
+            let mut trail = trail.moved(side.as_ref(), route.as_ref(), upstream.as_ref());
             drop(view);
             follow(session, &mut trail, way).await;
             record(session, &session.core.view().snapshot, &trail);
@@ -328,6 +329,8 @@ fn record(session: &Session<'_>, snapshot: &Snapshot, trail: &Trail<'_>) {
         response_body_bytes: trail.response_body_bytes,
         error: trail.error,
         generation: snapshot.generation,
+        deployment: trail.side.map_or("", |side| &side.deployment),
+        is_canary: trail.side.and_then(|side| side.is_canary),
     };
     core.cells.client_bytes_written.add(trail.response_bytes);
     core.cells
@@ -337,6 +340,9 @@ fn record(session: &Session<'_>, snapshot: &Snapshot, trail: &Trail<'_>) {
         .map(|route| &route.metrics)
         .or_else(|| trail.stage.map(|stage| &stage.metrics))
     {
+        metrics.observe(core.worker, &record);
+    }
+    if let Some(metrics) = trail.side.and_then(|side| side.metrics.as_ref()) {
         metrics.observe(core.worker, &record);
     }
     core.log(snapshot, &record);

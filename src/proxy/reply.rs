@@ -6,7 +6,7 @@ use crate::{
     http::{After, FieldId, Method, OwnResponse, RequestHead, Version, tokens, write_own},
     snapshot::{Forwarding, Miss, Mock, Snapshot},
 };
-use std::{io, net::IpAddr};
+use std::{borrow::Cow, io, net::IpAddr};
 
 /// Writes the answer to a request that `error` ended. Nothing of another answer has been written.
 #[cold]
@@ -69,9 +69,15 @@ async fn write(
     session.out.ensure();
     let mut out = std::mem::take(session.out.storage());
     out.clear();
+    let field_lines = match trail.side {
+        Some(side) if !side.field_line.is_empty() => {
+            Cow::Owned([own.field_lines, &side.field_line].concat())
+        }
+        _ => Cow::Borrowed(own.field_lines),
+    };
     let response = OwnResponse {
         status: own.status,
-        field_lines: own.field_lines,
+        field_lines: &field_lines,
         body: own.body,
         body_sent: session.head.method != Method::Head,
         after,
@@ -115,9 +121,9 @@ pub(super) fn after_request(head: &RequestHead, lives: bool) -> After {
 }
 
 fn write_allow(session: &Session<'_>, trail: &Trail<'_>, lines: &mut Vec<u8>) {
-    if let Some(stage) = trail.stage {
+    if let Some(served) = trail.served {
         lines.extend_from_slice(b"allow: ");
-        stage.table.methods(&session.target).write(lines);
+        served.table.methods(&session.target).write(lines);
         lines.extend_from_slice(b"\r\n");
     }
 }
@@ -131,6 +137,7 @@ pub(super) fn miss(miss: Miss, has_methods: impl FnOnce() -> bool) -> Error {
         Miss::MethodNotAllowed if has_methods() => Error::MethodNotAllowed,
         Miss::MethodNotAllowed => Error::RouteUnknown,
         Miss::AuthenticationToken => Error::AuthenticationTokenMissing,
+        Miss::NotDeployed => Error::StageNotDeployed,
     }
 }
 

@@ -13,9 +13,9 @@ use super::{
 use crate::{
     error::Error,
     guard,
-    http::{Declared, FieldId},
+    http::{Declared, FieldId, RequestHead},
     route::{self, Params},
-    snapshot::{HttpIntegration, Integration, Route, Stage},
+    snapshot::{Canary, HttpIntegration, Integration, Route, Served, Stage, Sticky},
     upstream::{Attempts, Balance, Choice, Failed, Failure, HashKey, Next, Outcome, Tried},
 };
 use std::sync::Arc;
@@ -36,6 +36,7 @@ pub(super) async fn serve<'v>(
             written.map(|()| Way::Done).map_err(|_| Error::ClientGone)
         }
         Integration::Http(http) => forward(session, view, trail, route, http).await, // 502, 503, 504
+        Integration::NotServed => Err(Error::RouteNotServed),                        //     501
     }
 }
 
@@ -48,6 +49,13 @@ fn find_route<'v>(
 ) -> Result<&'v Arc<Route>, Error> {
     let buffer = session.inbound.filled();
     let head = &session.head;
+    let source = || {
+        session
+            .source_text
+            .as_ref()
+            .unwrap_or(&session.peer_text)
+            .as_bytes()
+    };
     let path = route::normalise(head.path(buffer), &mut session.scratch)?;
     route::check_query(head.query.of(buffer))?;
 
@@ -58,19 +66,26 @@ fn find_route<'v>(
         .ok_or(Error::DomainUnknown)?;
     let stage: &'v Stage = &routing.stages[*found.value as usize];
     trail.stage = Some(stage);
+    let served: &'v Served = match &stage.canary {
+        None => &stage.own,
+        Some(canary) if is_for_canary(canary, head, buffer, &source, session.core.random()) => {
+            &canary.served
+        }
+        Some(_) => &stage.own,
+    };
+    trail.served = Some(served);
+    trail.side = Some(&served.side);
 
     let mut params = Params::new();
     let token = head.method_token.of(buffer);
-    let route = match stage
-        .table
-        .find(head.method, token, found.rest, &mut params)
-    {
+    let table = &served.table;
+    let route = match table.find(head.method, token, found.rest, &mut params) {
         Some(route) => route,
         None => {
             session.target.clear();
             session.target.extend_from_slice(found.rest);
-            let has_methods = || !stage.table.methods(found.rest).is_empty();
-            return Err(reply::miss(stage.miss, has_methods));
+            let has_methods = || !table.methods(found.rest).is_empty();
+            return Err(reply::miss(served.miss, has_methods));
         }
     };
     trail.route = Some(route);
@@ -85,6 +100,26 @@ fn find_route<'v>(
         }
     }
     Ok(route)
+}
+
+/// Which side of a stage with a canary serves the request.
+#[cold]
+fn is_for_canary<'s>(
+    canary: &Canary,
+    head: &'s RequestHead,
+    buffer: &'s [u8],
+    source: &dyn Fn() -> &'s [u8],
+    random: u64,
+) -> bool {
+    let force = canary.force.as_ref();
+    let forced = force.and_then(|(name, _)| head.fields.named(name, buffer));
+    let key = match &canary.sticky {
+        None => None,
+        Some(Sticky::Header(name)) => head.fields.named(name, buffer),
+        Some(Sticky::Cookie(name)) => cookie_named(head, buffer, name),
+        Some(Sticky::Address) => Some(source()).filter(|address| !address.is_empty()),
+    };
+    canary.takes(forced, key, random)
 }
 
 /// The path that the origin is asked for: the integration's own, or the request's after the base
@@ -252,15 +287,18 @@ fn write_hash_key(session: &mut Session<'_>, balance: &Balance) -> bool {
             Some(value) => out.extend_from_slice(value),
             None => return false,
         },
-        HashKey::Cookie(name) => {
-            let mut cookies = session.head.fields.values(FieldId::Cookie, buffer);
-            match cookies.find_map(|cookies| cookie(cookies, name)) {
-                Some(value) => out.extend_from_slice(value),
-                None => return false,
-            }
-        }
+        HashKey::Cookie(name) => match cookie_named(&session.head, buffer, name) {
+            Some(value) => out.extend_from_slice(value),
+            None => return false,
+        },
     }
     true
+}
+
+/// The value of the request's cookie of this name.
+fn cookie_named<'b>(head: &'b RequestHead, buffer: &'b [u8], name: &str) -> Option<&'b [u8]> {
+    let mut cookies = head.fields.values(FieldId::Cookie, buffer);
+    cookies.find_map(|cookies| cookie(cookies, name))
 }
 
 /// The value of the cookie `name` in a Cookie field (RFC 6265 §4.2.1).

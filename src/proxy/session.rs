@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     http::{Declared, Parsed, RequestHead, ResponseHead},
     net::{Deadline, Peer, Stream},
-    snapshot::{ClientTimeouts, Forwarding, Route, Settings, Snapshot, Stage},
+    snapshot::{ClientTimeouts, Forwarding, Route, Served, Settings, Side, Snapshot, Stage},
     upstream::Upstream,
 };
 use std::{io::Write, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
@@ -52,7 +52,7 @@ pub(super) struct Session<'c> {
     /// The client's address, after trusted proxies.
     pub(super) source_ip: Option<IpAddr>,
     /// The same as text, where it is not the peer's.
-    source_text: Option<PeerText>,
+    pub(super) source_text: Option<PeerText>,
     /// Whether the peer is a trusted proxy.
     pub(super) trusted: bool,
     /// The limits and times of the settings that the last request was served by.
@@ -163,6 +163,10 @@ pub(super) struct Trail<'v> {
     /// The last time that was read off the clock.
     pub(super) now: Instant,
     pub(super) stage: Option<&'v Stage>,
+    /// What of the stage serves the request.
+    pub(super) served: Option<&'v Served>,
+    /// Which deployment that is.
+    pub(super) side: Option<&'v Arc<Side>>,
     pub(super) route: Option<&'v Arc<Route>>,
     pub(super) upstream: Option<&'v Arc<Upstream>>,
     /// The endpoint that was tried last: its index in the upstream.
@@ -191,6 +195,8 @@ impl Trail<'_> {
             started,
             now: started,
             stage: None,
+            served: None,
+            side: None,
             route: None,
             upstream: None,
             endpoint: None,
@@ -214,11 +220,14 @@ impl Trail<'_> {
     /// The same facts, held by others than the snapshot.
     pub(super) fn moved<'k>(
         &self,
+        side: Option<&'k Arc<Side>>,
         route: Option<&'k Arc<Route>>,
         upstream: Option<&'k Arc<Upstream>>,
     ) -> Trail<'k> {
         Trail {
             stage: None,
+            served: None,
+            side,
             route,
             upstream,
             started: self.started,

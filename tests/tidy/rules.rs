@@ -34,6 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("upstream", &["http"]),
     ("observe", &["http"]),
     ("model", &["http"]),
+    ("deploy", &["model"]),
     (
         "snapshot",
         &["http", "route", "guard", "upstream", "observe"],
@@ -41,7 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "control",
         &[
-            "net", "http", "route", "guard", "upstream", "observe", "model", "snapshot",
+            "net", "http", "route", "guard", "upstream", "observe", "model", "deploy", "snapshot",
         ],
     ),
     // The data plane never sees a configuration: no `model`, no `control`.
@@ -61,13 +62,15 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Modules whose files wait for nothing: time and chance are arguments.
 const PURE: &[&str] = &[
-    "bounds", "buffer", "error", "guard", "http", "model", "observe", "route", "snapshot",
-    "upstream",
+    "bounds", "buffer", "deploy", "error", "guard", "http", "model", "observe", "route",
+    "snapshot", "upstream",
 ];
 
 /// Files in them that do input and output all the same, each with its reason.
 const PURE_BUT_FOR: &[&str] = &[
-    "src/observe/ring.rs",   // wakes the thread that writes the access log
+    "src/deploy/store.rs",   // keeps deployments and stages in the state folder
+    "src/observe/file.rs",   // is the access log's file
+    "src/observe/sender.rs", // wakes the thread that writes the access log
     "src/observe/writer.rs", // is that thread
 ];
 

@@ -9,12 +9,18 @@ mod pages;
 mod process;
 
 use super::{
+    deployments::{ChangeRequest, StageKey},
     failure::Failure,
+    gateway::Changed,
     listeners::{BindError, is_free, listen_address},
     state_dir::listen,
     status::{Live, Shared},
 };
-use crate::{model::checked::Address, net::ListenAddress};
+use crate::{
+    deploy::{Difference, StoreError},
+    model::checked::Address,
+    net::ListenAddress,
+};
 use axum::{
     Json, Router,
     extract::{State, connect_info::Connected},
@@ -45,6 +51,12 @@ pub(super) enum Order {
     Reload(oneshot::Sender<Result<Live, Failure>>),
     /// Open the access log's path again.
     ReopenLogs(oneshot::Sender<Result<(), Failure>>),
+    /// Change what a stage serves.
+    Change(ChangeRequest, oneshot::Sender<Result<Changed, Failure>>),
+    /// Say what a deploy to the stage would change.
+    Differences(StageKey, oneshot::Sender<Result<Vec<Difference>, Failure>>),
+    /// Remove old deployments of the API, but so many of the newest.
+    Collect(String, usize, oneshot::Sender<Result<usize, Failure>>),
 }
 
 /// The API's sockets, bound and not yet served.
@@ -208,9 +220,18 @@ async fn order<T>(
 fn status_of(failure: &Failure) -> StatusCode {
     match failure {
         Failure::Unreadable { .. } | Failure::Mistakes(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        Failure::Bind(_) | Failure::AccessLog { .. } => StatusCode::CONFLICT,
+        Failure::DefinitionTooLong(_) | Failure::ReasonTooLong => StatusCode::UNPROCESSABLE_ENTITY,
+        Failure::Bind(_)
+        | Failure::AccessLog { .. }
+        | Failure::Refused(_)
+        | Failure::StageFollows { .. }
+        | Failure::NothingToPromote { .. } => StatusCode::CONFLICT,
+        Failure::Unknown { .. } | Failure::Store(StoreError::Unknown { .. }) => {
+            StatusCode::NOT_FOUND
+        }
         Failure::Draining => StatusCode::SERVICE_UNAVAILABLE,
-        Failure::Admin(_)
+        Failure::Store(_)
+        | Failure::Admin(_)
         | Failure::AlreadyRunning { .. }
         | Failure::StateDir { .. }
         | Failure::Workers(_)

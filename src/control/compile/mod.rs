@@ -1,11 +1,12 @@
 //! Checked to compiled: a configuration becomes the snapshot that workers serve.
 //!
-//! `routing.rs` makes the tables, `upstreams.rs` the origins, this file what holds for every
-//! request. What outlives a snapshot (buckets, metrics, health) is found again by its identity in
+//! `routing.rs` makes the tables, `stage.rs` one stage of them, `upstreams.rs` the origins, this file
+//! what holds for every request. What outlives a snapshot (buckets, metrics, health) is found again by its identity in
 //! [`Kept`]. Names have been looked up before: [`Addresses`] is an argument. Nothing here binds,
 //! waits or publishes.
 
 mod routing;
+mod stage;
 mod upstreams;
 
 #[cfg(test)]
@@ -15,21 +16,43 @@ pub use upstreams::recompile_upstreams;
 
 use crate::{
     clock::Instant,
+    deploy::{Canary, Deployment},
     guard,
     http::HeadLimits,
     model::{
         Checked, Mistake, Mistakes, Place,
         checked::{AccessLogFormat, ForwardedHeaders},
     },
-    observe::{Format, FormatError, FormatMistake, Registry},
+    observe::{Format, FormatError, FormatMistake, Registry, RouteMetrics},
     snapshot::{ClientTimeouts, Forwarding, Settings, Snapshot},
     upstream::States,
 };
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 /// What every name was last looked up to be, in the order of preference. A name that is missing
 /// has no address.
 pub type Addresses = HashMap<String, Vec<IpAddr>>;
+
+/// What is deployed to each stage that anything was deployed to, by the names of API and stage.
+pub type Sources = HashMap<(String, String), Deployed>;
+
+/// What is deployed to a stage.
+#[derive(Clone, Debug, Default)]
+pub struct Deployed {
+    /// What it serves.
+    pub own: Option<Arc<Deployment>>,
+    /// Its canary.
+    pub canary: Option<(Canary, Arc<Deployment>)>,
+    /// Variables that go before the configuration's.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// The numbers by which canaries are compared with their stages, by API, stage and beginning.
+pub type Canaries = HashMap<(Arc<str>, Arc<str>, u64), [Arc<RouteMetrics>; 2]>;
 
 /// Where the state is found that outlives a snapshot.
 #[derive(Debug)]
@@ -40,6 +63,8 @@ pub struct Kept<'a, 'd> {
     pub metrics: &'a Registry,
     /// Health, ejections and open connections of endpoints.
     pub states: &'a mut States,
+    /// What canaries are judged by.
+    pub canaries: &'a mut Canaries,
     /// Now, for buckets and endpoints that are new.
     pub now: Instant,
 }
@@ -54,13 +79,14 @@ pub struct Kept<'a, 'd> {
 /// access-log format that cannot be read.
 pub fn compile(
     checked: &Checked,
+    sources: &Sources,
     addresses: &Addresses,
     generation: u64,
     kept: &mut Kept<'_, '_>,
 ) -> Result<Snapshot, Mistakes> {
     let mut found = Vec::new();
     let settings = settings(checked, &mut found);
-    let routing = routing::routing(checked, settings.log.as_ref(), kept, &mut found);
+    let routing = routing::routing(checked, sources, settings.log.as_ref(), kept, &mut found);
     if let Some(mistakes) = Mistakes::of(&checked.source, found) {
         return Err(mistakes);
     }
@@ -72,20 +98,68 @@ pub fn compile(
     })
 }
 
+/// Gives `checked` the origins that what is deployed names by itself. To be called before names
+/// are looked up and anything is compiled.
+pub fn add_origins(checked: &mut Arc<Checked>, sources: &Sources) {
+    let missing = stage::missing_origins(checked, sources);
+    if !missing.is_empty() {
+        Arc::make_mut(checked).upstreams.extend(missing);
+    }
+}
+
+/// The snapshot `before` with one stage compiled anew and whatever upstreams `checked` has beyond
+/// it. `checked` is what `before` was compiled of, but for such upstreams at its end.
+///
+/// Cost: linear in the routes of the stage.
+///
+/// # Errors
+/// What is wrong with what is deployed to the stage.
+pub fn recompile_stage(
+    before: &Snapshot,
+    checked: &Checked,
+    (api, stage): (&str, &str),
+    sources: &Sources,
+    addresses: &Addresses,
+    kept: &mut Kept<'_, '_>,
+) -> Result<Snapshot, Mistakes> {
+    let mut found = Vec::new();
+    let log = before.settings.log.as_ref();
+    let names = (api, stage);
+    let routing = routing::with_stage(
+        &before.routing,
+        checked,
+        names,
+        sources,
+        log,
+        kept,
+        &mut found,
+    );
+    if let Some(mistakes) = Mistakes::of(&checked.source, found) {
+        return Err(mistakes);
+    }
+    Ok(Snapshot {
+        generation: before.generation + 1,
+        routing: routing.map_or_else(|| Arc::clone(&before.routing), Arc::new),
+        upstreams: upstreams::and_new(&before.upstreams, checked, addresses, kept.states, kept.now),
+        settings: Arc::clone(&before.settings),
+    })
+}
+
 /// What [`compile`] would refuse in `checked`, without a use for what it makes: for a configuration
 /// that is wrong already.
 pub fn refusals(checked: &Checked) -> Vec<Mistake> {
     let mut found = Vec::new();
     settings(checked, &mut found);
     let (metrics, mut states) = (Registry::new(1), States::default());
-    let mut buckets = guard::Buckets::default();
+    let (mut buckets, mut canaries) = (guard::Buckets::default(), Canaries::new());
     let mut kept = Kept {
         buckets: &mut buckets.draft(),
         metrics: &metrics,
         states: &mut states,
+        canaries: &mut canaries,
         now: Instant::default(),
     };
-    routing::routing(checked, None, &mut kept, &mut found);
+    routing::routing(checked, &Sources::new(), None, &mut kept, &mut found);
     found
 }
 

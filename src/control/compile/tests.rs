@@ -14,6 +14,7 @@ use std::{path::Path, time::Duration};
 struct Process {
     buckets: guard::Buckets<guard::RouteIdentity>,
     states: States,
+    canaries: Canaries,
     metrics: Option<Registry>,
 }
 
@@ -23,12 +24,14 @@ impl Process {
         let mut draft = self.buckets.draft();
         let compiled = compile(
             &checked,
+            &Sources::new(),
             addresses,
             7,
             &mut Kept {
                 buckets: &mut draft,
                 metrics: self.metrics.get_or_insert_with(|| Registry::new(1)),
                 states: &mut self.states,
+                canaries: &mut self.canaries,
                 now: Instant::default(),
             },
         );
@@ -57,6 +60,7 @@ fn find<'s>(stage: &'s Stage, request: &str) -> Option<&'s Arc<Route>> {
     let method = crate::http::Method::from_token(token);
     let mut params = Params::new();
     stage
+        .own
         .table
         .find(method, token, path.as_bytes(), &mut params)
 }
@@ -106,7 +110,7 @@ fn routes_are_found_with_all_that_was_set() {
 fn miss(extra: &str, expected: Miss) {
     let text = with_routes("      GET /: { integration: { type: mock } }\n");
     let snapshot = compiled(&text.replace("  a:\n", &format!("  a:\n{extra}")));
-    assert_eq!(snapshot.routing.stages[0].miss, expected, "{extra}");
+    assert_eq!(snapshot.routing.stages[0].own.miss, expected, "{extra}");
 }
 
 #[test]

@@ -33,6 +33,19 @@ pub(super) fn upstreams(
         .collect()
 }
 
+/// The upstreams of `before`, which stand first in `checked`, and those that follow there.
+pub(super) fn and_new(
+    before: &[Arc<Upstream>],
+    checked: &Checked,
+    addresses: &Addresses,
+    states: &mut States,
+    now: Instant,
+) -> Box<[Arc<Upstream>]> {
+    let new = checked.upstreams.iter().skip(before.len());
+    let new = new.map(|written| Arc::new(upstream(written, addresses, states, now)));
+    before.iter().map(Arc::clone).chain(new).collect()
+}
+
 /// The upstreams of `checked` at new addresses. Those whose endpoints did not change are the ones
 /// of `before`, which are the upstreams of the same `checked`.
 pub fn recompile_upstreams(

@@ -7,7 +7,7 @@ use super::{Gateway, answered, start};
 use crate::{
     clock::{self, Instant},
     control::{
-        compile::{self, Addresses, Kept},
+        compile::{self, Addresses, Kept, Sources},
         compiler::Registries,
         failure::Failure,
         listeners::Change,
@@ -32,17 +32,28 @@ impl Gateway {
 
     async fn try_reload(&mut self, begun: Instant) -> Result<Live, Failure> {
         let path = self.options.config.clone();
-        let checked = Arc::new(self.compiler.run(move |_| load(&path)).await??);
+        let (checked, sources) = self
+            .compiler
+            .run(move |registries: &mut Registries| {
+                let mut checked = Arc::new(load(&path)?);
+                let deployments = registries.deployments()?;
+                deployments.follow(&checked)?;
+                let sources = deployments.sources();
+                compile::add_origins(&mut checked, &sources);
+                Ok::<_, Failure>((checked, sources))
+            })
+            .await??;
         let addresses = self.names.look_up_new(&checked).await;
         let before = self.shared.published.load();
         let generation = before.generation + 1;
-        let change = self.swap(&checked, addresses, generation).await?;
+        let change = self.swap(&checked, sources, addresses, generation).await?;
         // The last holder frees a snapshot, and that should not be this thread.
         let _ = self.reaper.send(before);
         let needs_restart = start::needs_restart(&self.options, &self.begun, &checked);
         self.level.set(checked.log.level);
         self.names.follow(&checked);
         self.checked = checked;
+        self.show_stages().await?;
         self.probes.follow(&self.shared.published.load().upstreams);
         let live = self.say_live(begun, generation, needs_restart).await;
         self.listen(change).await;
@@ -54,6 +65,7 @@ impl Gateway {
     async fn swap(
         &self,
         checked: &Arc<Checked>,
+        sources: Sources,
         addresses: Arc<Addresses>,
         generation: u64,
     ) -> Result<Change, Failure> {
@@ -66,9 +78,11 @@ impl Gateway {
                     buckets: &mut buckets,
                     metrics: &shared.metrics,
                     states: &mut registries.states,
+                    canaries: &mut registries.canaries,
                     now: clock::now(),
                 };
-                let snapshot = compile::compile(&checked, &addresses, generation, &mut kept)?;
+                let snapshot =
+                    compile::compile(&checked, &sources, &addresses, generation, &mut kept)?;
                 let change = listeners.change(&checked.listeners, shared.cells.len())?;
                 let target = start::log_target(checked.access_log.as_ref());
                 let retargeted = shared.log().retarget(target);

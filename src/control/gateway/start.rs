@@ -5,8 +5,9 @@ use crate::{
     clock,
     control::{
         admin,
-        compile::{self, Addresses, Kept},
+        compile::{self, Addresses, Kept, Sources},
         compiler::{Compiler, Registries},
+        deployments::Deployments,
         dns::Names,
         failure::Failure,
         fleet::{FleetParts, Launch},
@@ -23,7 +24,7 @@ use crate::{
     observe::{LogTarget, LogWriter, Registry, WorkerCells},
     snapshot::{Published, Snapshot},
 };
-use std::{num::NonZeroU16, sync::Arc};
+use std::{collections::HashMap, num::NonZeroU16, sync::Arc};
 
 /// The generation of the first configuration.
 const FIRST: u64 = 1;
@@ -35,15 +36,22 @@ pub(super) async fn start(
     launch: Launch,
 ) -> Result<Gateway, Failure> {
     let begun = clock::now();
-    let checked = Arc::new(checked);
     let (state_dir, socket) = StateDir::claim(&checked.state_dir)?;
     let workers = workers(&options, &checked);
     let metrics = Arc::new(Registry::new(workers));
     let cells: Vec<_> = (0..workers).map(|_| Arc::new(WorkerCells::new())).collect();
     let compiler = Compiler::start().map_err(thread)?;
+    let (checked, sources) = deployed(&compiler, checked).await?;
     let names = Names::start(&checked).await;
-    let (snapshot, change) =
-        first(&compiler, &checked, names.addresses(), &metrics, workers).await?;
+    let (snapshot, change) = first(
+        &compiler,
+        &checked,
+        sources,
+        names.addresses(),
+        &metrics,
+        workers,
+    )
+    .await?;
     let admin = admin::Listeners::bind(socket, checked.admin.as_ref())?;
     let (log, logs) =
         LogWriter::start(log_target(checked.access_log.as_ref()), &cells).map_err(|error| {
@@ -78,6 +86,7 @@ pub(super) async fn start(
         probes: Probes::default(),
         shared,
         orders,
+        watches: HashMap::new(),
         _state_dir: state_dir,
     };
     gateway
@@ -85,6 +94,7 @@ pub(super) async fn start(
         .follow(&gateway.shared.published.load().upstreams);
     let (count, driver) = (gateway.shared.cells.len(), gateway.fleet.driver());
     tracing::info!("workers: {count}, waiting by {driver}");
+    gateway.show_stages().await?;
     gateway.listen(change).await;
     gateway.say_live(begun, FIRST, Vec::new()).await;
     gateway.shared.tell(|status| status.phase = Phase::Serving);
@@ -129,10 +139,28 @@ fn thread(error: std::io::Error) -> Failure {
     }
 }
 
+/// Reads what is deployed to the stages of `checked`, and gives it the origins that that names.
+async fn deployed(
+    compiler: &Compiler,
+    checked: Checked,
+) -> Result<(Arc<Checked>, Sources), Failure> {
+    compiler
+        .run(move |registries: &mut Registries| {
+            let deployments = Deployments::open(&checked.state_dir, &checked)?;
+            let sources = deployments.sources();
+            registries.deployments = Some(deployments);
+            let mut checked = Arc::new(checked);
+            compile::add_origins(&mut checked, &sources);
+            Ok((checked, sources))
+        })
+        .await?
+}
+
 /// Compiles and binds the first configuration.
 async fn first(
     compiler: &Compiler,
     checked: &Arc<Checked>,
+    sources: Sources,
     addresses: Arc<Addresses>,
     metrics: &Arc<Registry>,
     workers: usize,
@@ -146,9 +174,10 @@ async fn first(
                 buckets: &mut buckets,
                 metrics: &metrics,
                 states: &mut registries.states,
+                canaries: &mut registries.canaries,
                 now,
             };
-            let snapshot = compile::compile(&checked, &addresses, FIRST, &mut kept)?;
+            let snapshot = compile::compile(&checked, &sources, &addresses, FIRST, &mut kept)?;
             let change = Listeners::default().change(&checked.listeners, workers)?;
             buckets.publish(now);
             Ok((Arc::new(snapshot), change))

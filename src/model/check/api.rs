@@ -4,18 +4,18 @@ use super::{Walk, narrow};
 use crate::{
     http::Method,
     model::{
-        checked::{
-            AllowPaths, Api, Follows, Integration, MethodMiss, PathTemplate, Route, RouteMatch,
-            Stage, TargetPath, Throttle,
-        },
+        checked::{Api, Follows, PathTemplate, Stage, StageRoute},
+        definition::{AllowPaths, Definition, Integration, Limit, MethodMiss, Route, Throttle},
         document::{self, Allowed},
         mistake::{Path, Place, nearest},
         names::{self, Wrong},
         scalar::{Or, Size, Unlimited},
         setting::{Map, Named, Placed},
+        template::TargetPath,
+        variables,
     },
 };
-use std::{collections::HashMap, num::NonZeroU32, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// The stage of an API that names none.
 const DEFAULT_STAGE: &str = "$default";
@@ -32,18 +32,11 @@ const FRAMING: &[&str] = &[
     "upgrade",
 ];
 
-/// What a route needs to know of the rest of the document.
-pub(super) struct Around {
-    /// Where the names of upstreams lead.
-    pub(super) upstreams: HashMap<String, usize>,
-    /// The `total` of each upstream.
-    pub(super) totals: Vec<Option<Duration>>,
-    /// The file's limit of a body.
-    pub(super) body_bytes: Option<u64>,
-}
+/// Where the names of upstreams lead.
+type Upstreams = HashMap<String, usize>;
 
 impl Walk<'_> {
-    pub(super) fn apis(&mut self, map: Map<document::Api>, around: &Around) -> Vec<Api> {
+    pub(super) fn apis(&mut self, map: Map<document::Api>, upstreams: &Upstreams) -> Vec<Api> {
         let root = Path::ROOT;
         let section = root.key("apis");
         map.0
@@ -52,79 +45,71 @@ impl Walk<'_> {
                 let path = section.key(&name);
                 self.kept(place, path, names::name(&name));
                 // What was refused already stays, so that domains find it.
-                let (routes, stages, rest) = match value {
-                    None => (Vec::new(), None, None),
-                    Some(written) => {
-                        let routes = self.routes(written.routes.value, path, around);
-                        let rest = (
-                            written.description,
-                            written.compat,
-                            written.method_not_allowed,
-                        );
-                        (routes, written.stages.value, Some(rest))
+                let mut definition = Definition::default();
+                let (mut places, mut stages) = (HashMap::new(), None);
+                if let Some(written) = value {
+                    definition.description = written.description.value.unwrap_or_default();
+                    definition.compat = written.compat.value;
+                    if written.method_not_allowed.value {
+                        definition.method_miss = MethodMiss::NotAllowed;
                     }
-                };
-                let stages = self.stages(stages, place, path);
-                let (description, compat, method_miss) = rest.map_or(
-                    (None, document::Compat::None, MethodMiss::NotFound),
-                    |(description, compat, not_allowed)| {
-                        let miss = match not_allowed.value {
-                            true => MethodMiss::NotAllowed,
-                            false => MethodMiss::NotFound,
-                        };
-                        (description.value, compat.value, miss)
-                    },
-                );
-                let description = description.unwrap_or_default();
+                    for (key, place, route) in self.routes(written.routes.value, path, upstreams) {
+                        places.insert(key.clone(), place);
+                        definition.routes.insert(key, route);
+                    }
+                    stages = written.stages.value;
+                }
                 Api {
                     place,
+                    stages: self.stages(stages, place, path),
                     name,
-                    description,
-                    compat,
-                    method_miss,
-                    routes,
-                    stages,
+                    definition: Arc::new(definition),
+                    places: Arc::new(places),
                 }
             })
             .collect()
     }
 
-    fn routes(&mut self, map: Map<document::Route>, api: Path<'_>, around: &Around) -> Vec<Route> {
+    fn routes(
+        &mut self,
+        map: Map<document::Route>,
+        api: Path<'_>,
+        upstreams: &Upstreams,
+    ) -> Vec<(String, Place, Route)> {
         let section = api.key("routes");
         map.0
             .into_iter()
             .filter_map(|Named { name, place, value }| {
                 let path = section.key(&name);
-                let matches = self.kept(place, path, route_match(&name));
+                let template = self.kept(place, path, route_path(&name));
                 let written = value?;
-                let parameters: Option<Vec<&str>> = matches.as_ref().map(|m| match m {
-                    RouteMatch::Default => Vec::new(),
-                    RouteMatch::Path { path, .. } => path.parameters().collect(),
-                });
-                let timeout = written.timeout.value;
-                let integration = written.integration.value;
+                let parameters: Option<Vec<&str>> = template
+                    .as_ref()
+                    .map(|path| path.iter().flat_map(PathTemplate::parameters).collect());
                 let section = path.key("integration");
-                let integration = match integration {
+                let integration = match written.integration.value {
                     document::Integration::Http(http) => {
-                        self.http(http, section, parameters.as_deref(), timeout, around)
+                        self.http(http, section, parameters.as_deref(), upstreams)
                     }
                     document::Integration::Mock(mock) => {
-                        if timeout.is_some() {
+                        if written.timeout.value.is_some() {
                             let what = "\"timeout\" has no meaning with a mock";
                             self.wrong(written.timeout.place, path.key("timeout"), what, "");
                         }
                         self.mock(mock, section)
                     }
                 };
-                Some(Route {
-                    place,
-                    matches: matches?,
+                template?;
+                let route = Route {
                     integration: integration?,
-                    throttle: throttle(written.throttle.value),
+                    throttle: written.throttle.value.as_ref().map(throttle),
                     allow_paths: allow_paths(&written.allow_paths.value),
-                    body_bytes: body_bytes(written.body_bytes.value, around),
-                    key: name,
-                })
+                    body_bytes: limit(written.body_bytes.value, |size: Size| size.0),
+                    timeout_ms: limit(written.timeout.value, milliseconds),
+                    missing: Vec::new(),
+                    operation: None,
+                };
+                Some((name, place, route))
             })
             .collect()
     }
@@ -134,34 +119,79 @@ impl Walk<'_> {
         written: document::HttpIntegration,
         section: Path<'_>,
         parameters: Option<&[&str]>,
-        timeout: Option<Or<Unlimited, Duration>>,
-        around: &Around,
+        upstreams: &Upstreams,
     ) -> Option<Integration> {
-        let known = &around.upstreams;
-        let upstream = self.looked_up(
-            &written.upstream,
-            section.key("upstream"),
-            "upstream",
-            known,
-        );
-        let path = match (&written.path.value, parameters) {
-            (Some(text), Some(parameters)) => {
-                let parsed = TargetPath::parse(text, parameters);
-                Some(self.kept(written.path.place, section.key("path"), parsed)?)
+        let place = written.place;
+        let mut known = Some(());
+        let (upstream, path) = match (written.upstream.value, written.uri.value) {
+            (Some(name), None) => {
+                let name = Placed {
+                    place: written.upstream.place,
+                    value: name,
+                };
+                known = self.upstream_name(&name, section.key("upstream"), upstreams);
+                (name.value, written.path)
             }
-            // Without the route's parameters nothing can be said of this path.
-            (Some(_), None) | (None, _) => None,
+            (None, Some(uri)) => {
+                let uri_path = section.key("uri");
+                if written.path.value.is_some() {
+                    let what = "\"path\" has no meaning beside \"uri\", which has one";
+                    self.wrong(written.path.place, section.key("path"), what, "");
+                }
+                let (origin, path) = self.kept(written.uri.place, uri_path, split_uri(&uri))?;
+                let path = Placed {
+                    place: written.uri.place,
+                    value: path.map(str::to_owned),
+                };
+                (origin.to_owned(), path)
+            }
+            (None, None) => {
+                let what = "\"upstream\" is missing";
+                self.wrong(
+                    place,
+                    section,
+                    what,
+                    "name an upstream, or an origin as \"uri\"",
+                );
+                return None;
+            }
+            (Some(_), Some(_)) => {
+                let what = "\"upstream\" and \"uri\" exclude each other";
+                self.wrong(place, section, what, "keep one of them");
+                return None;
+            }
         };
-        let upstream = upstream?;
-        let timeout = match timeout {
-            Some(own) => own.value(),
-            None => around.totals.get(upstream).copied().flatten(),
-        };
+        // Without the route's parameters nothing can be said of the path.
+        if let (Some(text), Some(parameters)) = (&path.value, parameters) {
+            let filled = variables::stand_in(text);
+            let filled = filled.map_err(|error| Wrong::new(error.to_string(), ""));
+            let parsed = filled.and_then(|text| TargetPath::parse(&text, parameters).map(drop));
+            self.kept(path.place, section.key("path"), parsed)?;
+        }
+        known?;
         Some(Integration::Http {
             upstream,
-            path,
-            timeout,
+            path: path.value,
         })
+    }
+
+    /// A name that no variable is part of must be known; of others only the form can be told.
+    fn upstream_name(
+        &mut self,
+        name: &Placed<String>,
+        path: Path<'_>,
+        upstreams: &Upstreams,
+    ) -> Option<()> {
+        match variables::stand_in(&name.value) {
+            Ok(std::borrow::Cow::Borrowed(_)) => {
+                self.looked_up(name, path, "upstream", upstreams).map(drop)
+            }
+            Ok(std::borrow::Cow::Owned(_)) => Some(()),
+            Err(error) => {
+                self.wrong(name.place, path, error.to_string(), "");
+                None
+            }
+        }
     }
 
     fn mock(
@@ -171,14 +201,12 @@ impl Walk<'_> {
     ) -> Option<Integration> {
         let status = narrow(written.status.value);
         let body = written.body.value;
+        let body_path = section.key("body");
+        let form = variables::stand_in(&body).map_err(|error| Wrong::new(error.to_string(), ""));
+        self.kept(written.body.place, body_path, form.map(drop));
         if matches!(status, 204 | 304) && !body.is_empty() {
             let what = format!("a response with status {status} has no body");
-            self.wrong(
-                written.body.place,
-                section.key("body"),
-                what,
-                "take the body out",
-            );
+            self.wrong(written.body.place, body_path, what, "take the body out");
         }
         let list = section.key("headers");
         let mut headers: Vec<(String, String)> = Vec::new();
@@ -211,16 +239,18 @@ impl Walk<'_> {
         place: Place,
         api: Path<'_>,
     ) -> Vec<Stage> {
+        let empty = |name: &str, place| Stage {
+            place,
+            name: name.to_owned(),
+            description: String::new(),
+            variables: Vec::new(),
+            throttle: None,
+            routes: Vec::new(),
+            tags: Vec::new(),
+            follows: Follows::ReloadUntilDeployed,
+        };
         let Some(map) = map else {
-            return vec![Stage {
-                place,
-                name: DEFAULT_STAGE.to_owned(),
-                description: String::new(),
-                variables: Vec::new(),
-                throttle: None,
-                tags: Vec::new(),
-                follows: Follows::Reload,
-            }];
+            return vec![empty(DEFAULT_STAGE, place)];
         };
         let section = api.key("stages");
         map.0
@@ -228,15 +258,7 @@ impl Walk<'_> {
             .map(|Named { name, place, value }| {
                 let path = section.key(&name);
                 self.kept(place, path, names::stage(&name));
-                let mut stage = Stage {
-                    place,
-                    name: name.clone(),
-                    description: String::new(),
-                    variables: Vec::new(),
-                    throttle: None,
-                    tags: Vec::new(),
-                    follows: Follows::Reload,
-                };
+                let mut stage = empty(&name, place);
                 if let Some(written) = value {
                     for variable in &written.variables.value.0 {
                         let path = path.key("variables");
@@ -245,13 +267,35 @@ impl Walk<'_> {
                     }
                     stage.description = written.description.value.unwrap_or_default();
                     stage.variables = pairs(written.variables.value);
-                    stage.throttle = throttle(written.throttle.value);
+                    stage.throttle = written.throttle.value.as_ref().map(throttle);
+                    stage.routes = self.stage_routes(written.routes.value, path.key("routes"));
                     stage.tags = pairs(written.tags.value);
-                    if !written.auto_deploy.value {
-                        stage.follows = Follows::Deployment;
-                    }
+                    stage.follows = match written.auto_deploy.value {
+                        Some(true) => Follows::Reload,
+                        Some(false) => Follows::Deployment,
+                        None => Follows::ReloadUntilDeployed,
+                    };
                 }
                 stage
+            })
+            .collect()
+    }
+
+    /// Whether the API has such routes is not asked: a deployment may have others.
+    fn stage_routes(
+        &mut self,
+        map: Map<document::StageRoute>,
+        section: Path<'_>,
+    ) -> Vec<StageRoute> {
+        map.0
+            .into_iter()
+            .filter_map(|Named { name, place, value }| {
+                self.kept(place, section.key(&name), route_path(&name))?;
+                Some(StageRoute {
+                    place,
+                    throttle: throttle(&value?.throttle.value),
+                    key: name,
+                })
             })
             .collect()
     }
@@ -264,20 +308,45 @@ fn pairs(map: Map<String>) -> Vec<(String, String)> {
         .collect()
 }
 
-fn throttle(written: Option<document::Throttle>) -> Option<Throttle> {
-    let written = written?;
-    let burst = NonZeroU32::new(narrow(written.burst.value))?;
-    Some(Throttle {
+fn throttle(written: &document::Throttle) -> Throttle {
+    Throttle {
         rate: written.rate.value.0,
-        burst,
-    })
+        burst: narrow(written.burst.value),
+    }
 }
 
-fn body_bytes(written: Option<Or<Unlimited, Size>>, around: &Around) -> Option<u64> {
+fn limit<T>(written: Option<Or<Unlimited, T>>, count: impl FnOnce(T) -> u64) -> Limit {
     match written {
-        None => around.body_bytes,
-        Some(own) => own.value().map(|size| size.0),
+        None => Limit::Default,
+        Some(Or::Word(Unlimited)) => Limit::Unlimited,
+        Some(Or::Value(value)) => Limit::Of(count(value)),
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The origin of a URI, and its path if it has one. `https` cannot be served yet.
+fn split_uri(uri: &str) -> Result<(&str, Option<&str>), Wrong> {
+    const FORM: &str = "write http://host:port/path";
+    let Some(rest) = uri.strip_prefix("http://") else {
+        return match uri.starts_with("https://") {
+            true => Err(Wrong::new(
+                "this build does not speak TLS to origins yet",
+                "",
+            )),
+            false => Err(Wrong::new(format!("{uri:?} is no HTTP URI"), FORM)),
+        };
+    };
+    let scheme = uri.len() - rest.len();
+    // A variable's braces hold no slash.
+    let end = rest.find('/').map_or(uri.len(), |slash| scheme + slash);
+    let filled = variables::stand_in(&uri[scheme..end]);
+    let authority = filled.map_err(|error| Wrong::new(error.to_string(), ""))?;
+    names::authority(&authority)?;
+    let path = &uri[end..];
+    Ok((&uri[..end], (!path.is_empty()).then_some(path)))
 }
 
 fn allow_paths(written: &[Placed<Allowed>]) -> AllowPaths {
@@ -290,11 +359,11 @@ fn allow_paths(written: &[Placed<Allowed>]) -> AllowPaths {
     }
 }
 
-/// Reads the key of a route: `METHOD /path`, `ANY /path` or `$default`.
-fn route_match(key: &str) -> Result<RouteMatch, Wrong> {
+/// Reads the key of a route: `METHOD /path`, `ANY /path` or `$default`, which has no path.
+fn route_path(key: &str) -> Result<Option<PathTemplate>, Wrong> {
     const FORM: &str = "write \"GET /path\", \"ANY /path\" or \"$default\"";
     if key == "$default" {
-        return Ok(RouteMatch::Default);
+        return Ok(None);
     }
     let Some((method, path)) = key.split_once(' ') else {
         let hint = match key.starts_with('/') {
@@ -312,14 +381,14 @@ fn route_match(key: &str) -> Result<RouteMatch, Wrong> {
             FORM,
         ));
     }
-    let method = route_method(method)?;
-    PathTemplate::parse(path).map(|path| RouteMatch::Path { method, path })
+    route_method(method)?;
+    PathTemplate::parse(path).map(Some)
 }
 
-/// A method of a route; `None` is any.
-fn route_method(token: &str) -> Result<Option<Method>, Wrong> {
+/// Whether a route can have this method.
+fn route_method(token: &str) -> Result<(), Wrong> {
     if token == "ANY" {
-        return Ok(None);
+        return Ok(());
     }
     match Method::from_token(token.as_bytes()) {
         Method::Connect => {
@@ -338,13 +407,13 @@ fn route_method(token: &str) -> Result<Option<Method>, Wrong> {
             let hint = format!("{guess}methods: {known}; ANY takes all others too");
             Err(Wrong::new(format!("unknown method {token:?}"), hint))
         }
-        method @ (Method::Delete
+        Method::Delete
         | Method::Get
         | Method::Head
         | Method::Options
         | Method::Patch
         | Method::Post
         | Method::Put
-        | Method::Trace) => Ok(Some(method)),
+        | Method::Trace => Ok(()),
     }
 }

@@ -11,11 +11,13 @@ mod upstream;
 
 use super::{
     Mistake, Place, Source,
-    checked::Checked,
+    checked::{self, Checked},
     document::{Document, Upstream},
     mistake::{self, Path},
     names::Wrong,
-    setting::{Map, Placed},
+    origins,
+    setting::{Map, Placed, Setting},
+    tree,
 };
 use std::{collections::HashMap, path::Path as FilePath};
 
@@ -29,39 +31,62 @@ pub(super) fn check(
 ) -> Checked {
     let root = Path::ROOT;
     let mut walk = Walk { folder, found };
-    let (listeners, admin) = walk.addresses(&document.listeners.value, document.admin.value);
+    let admin = document.admin.value;
+    let admin_tokens = walk.admin_tokens(admin.as_ref());
+    let (listeners, admin) = walk.addresses(&document.listeners.value, admin);
     let access_log = walk.access_log(document.access_log.value);
     let forwarded = walk.forwarded(document.forwarded.value);
-    let (limits, body_bytes) = process::limits(&document.limits.value);
-    let upstreams = names(&document.upstreams.value);
-    let totals = totals(&document.upstreams.value);
-    let apis = walk.apis(
-        document.apis.value,
-        &api::Around {
-            upstreams,
-            totals,
-            body_bytes,
-        },
-    );
+    let deployment_header =
+        walk.field_or_off(document.deployment_header, root.key("deployment_header"));
+    let known = names(&document.upstreams.value);
+    let apis = walk.apis(document.apis.value, &known);
     let domains = walk.domains(document.domains.value, &apis, document.place);
     let upstreams = walk.upstreams(document.upstreams.value, root);
-    Checked {
+    let mut checked = Checked {
         source: source.clone(),
         workers: process::workers(document.workers.value),
         driver: document.driver.value,
         listeners,
         admin,
+        admin_tokens,
         access_log,
         log: process::log(&document.log.value),
         // Without the `.` of `./state`, which people would see in every message.
         state_dir: folder.join(document.state_dir.value).components().collect(),
-        limits,
+        limits: process::limits(&document.limits.value),
         timeouts: process::timeouts(&document.timeouts.value),
         forwarded,
+        deployment_header,
         upstreams,
         apis,
         domains,
+    };
+    for api in checked.apis.clone() {
+        for stage in &api.stages {
+            let new = origins::missing(&checked, &api.definition, &stage.variables);
+            checked.upstreams.extend(new);
+        }
     }
+    checked
+}
+
+/// The upstream of an origin that an integration names by itself; `None` if it is no address.
+pub(super) fn implied_upstream(name: &str, address: &str) -> Option<checked::Upstream> {
+    // A quote would end the text below, and no address has one.
+    if address.contains('\'') {
+        return None;
+    }
+    let text = format!("endpoints: ['{address}']\nhost: endpoint\n");
+    let mut found = Vec::new();
+    let node = tree::parse(&text).ok()?;
+    let written = Upstream::decode(&node, Path::ROOT, &mut found)?;
+    let mut walk = Walk {
+        folder: FilePath::new(""),
+        found: &mut found,
+    };
+    let mut upstream = walk.upstream(written, Path::ROOT)?;
+    upstream.name = name.to_owned();
+    (found.is_empty()).then_some(upstream)
 }
 
 /// Where names lead: their index in the mapping.
@@ -69,15 +94,6 @@ fn names<T>(map: &Map<T>) -> HashMap<String, usize> {
     (0..)
         .zip(&map.0)
         .map(|(index, entry)| (entry.name.clone(), index))
-        .collect()
-}
-
-/// The `total` of each upstream; unlimited where it was refused already.
-fn totals(map: &Map<Upstream>) -> Vec<Option<std::time::Duration>> {
-    let total = |upstream: &Upstream| upstream.timeouts.value.total.value.clone().value();
-    map.0
-        .iter()
-        .map(|entry| entry.value.as_ref().and_then(total))
         .collect()
 }
 

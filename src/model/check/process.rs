@@ -31,17 +31,14 @@ pub(super) fn log(written: &document::Log) -> Log {
 }
 
 /// The limits of connections and heads; and that of bodies, which is each route's.
-pub(super) fn limits(written: &document::Limits) -> (Limits, Option<u64>) {
-    let limits = Limits {
+pub(super) fn limits(written: &document::Limits) -> Limits {
+    Limits {
         connections: narrow(written.connections.value),
         head_bytes: narrow(written.head_bytes.value.0),
         head_fields: narrow(written.head_fields.value),
         target_bytes: narrow(written.target_bytes.value.0),
-    };
-    (
-        limits,
-        written.body_bytes.value.clone().value().map(|size| size.0),
-    )
+        body_bytes: written.body_bytes.value.clone().value().map(|size| size.0),
+    }
 }
 
 pub(super) fn timeouts(written: &document::Timeouts) -> Timeouts {
@@ -87,16 +84,37 @@ impl Walk<'_> {
             self.distinct(&mut lines, &address, &admin.address, path);
             if let Address::Tcp(tcp) = address
                 && !tcp.ip().to_canonical().is_loopback()
-                && !admin.allow_remote.value
+                && (!admin.allow_remote.value || admin.tokens.value.0.is_empty())
             {
                 let what = format!("{tcp} can be reached by other machines");
-                let hint = "the admin API asks for no password: use 127.0.0.1, \
-                            or say allow_remote: true";
+                let hint = "use 127.0.0.1, or give tokens and say allow_remote: true";
                 self.wrong(admin.address.place, path, what, hint);
             }
             Some(address)
         });
         (checked, admin)
+    }
+
+    /// Whose tokens open the admin API.
+    pub(super) fn admin_tokens(
+        &mut self,
+        admin: Option<&document::Admin>,
+    ) -> Vec<(String, [u8; 32])> {
+        let root = Path::ROOT;
+        let section = root.key("admin");
+        let section = section.key("tokens");
+        let mut tokens = Vec::new();
+        for token in admin.into_iter().flat_map(|admin| &admin.tokens.value.0) {
+            let path = section.key(&token.name);
+            let name = self.kept(token.place, path, names::name(&token.name));
+            let hash = token.value.as_deref().and_then(names::sha256);
+            if hash.is_none() {
+                let what = "a token stands here by its SHA-256: 64 hexadecimal digits";
+                self.wrong(token.place, path, what, "printf %s TOKEN | sha256sum");
+            }
+            tokens.extend(name.zip(hash));
+        }
+        tokens
     }
 
     /// Records an address that stands a second time. Port 0 is a new address each time.
@@ -167,17 +185,25 @@ impl Walk<'_> {
         let trusted_proxies = networks
             .filter_map(|(index, text)| self.parsed(text, list.index(index), names::network))
             .collect();
-        let place = written.request_id.place;
-        let request_id =
-            written.request_id.value.value().and_then(|name| {
-                self.kept(place, section.key("request_id"), names::field_name(&name))
-            });
+        let request_id = self.field_or_off(written.request_id, section.key("request_id"));
         Forwarded {
             headers: written.headers.value,
             trusted_proxies,
             via: written.via.value,
             request_id,
         }
+    }
+}
+
+impl Walk<'_> {
+    /// The name of a field in lower case, or none.
+    pub(super) fn field_or_off(
+        &mut self,
+        written: Placed<Or<Off, String>>,
+        path: Path<'_>,
+    ) -> Option<String> {
+        let name = written.value.value()?;
+        self.kept(written.place, path, names::field_name(&name))
     }
 }
 

@@ -38,7 +38,11 @@ impl Walk<'_> {
             .collect()
     }
 
-    fn upstream(&mut self, written: document::Upstream, path: Path<'_>) -> Option<Upstream> {
+    pub(super) fn upstream(
+        &mut self,
+        written: document::Upstream,
+        path: Path<'_>,
+    ) -> Option<Upstream> {
         let endpoints = self.endpoints(&written.endpoints.value, path.key("endpoints"));
         let balance = self.balance(&written, path);
         let health = written.health_check.value.value();
@@ -57,6 +61,7 @@ impl Walk<'_> {
                 connect: timeouts.connect.value,
                 response: timeouts.response.value,
                 between_bytes: timeouts.between_bytes.value,
+                total: timeouts.total.value.clone().value(),
             },
             retries: Retries {
                 attempts: narrow(retries.attempts.value),

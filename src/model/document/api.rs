@@ -63,10 +63,19 @@ settings! {
         variables: Map<String>, default(Map(Vec::new())), within(0..=100);
         /// How many requests the stage takes, all routes together.
         throttle: Option<Throttle>, default(None);
-        /// Whether the stage follows its API at each reload. At present every stage does.
-        auto_deploy: bool, default(true);
+        /// Whether the stage follows its API at each reload (`true`) or serves what was deployed
+        /// to it (`false`). Left out: it follows until it is first deployed.
+        auto_deploy: Option<bool>, default(None);
+        /// Settings of single routes in this stage, by the routes' keys.
+        routes: Map<StageRoute>, default(Map(Vec::new())), within(0..=100_000);
         /// For people and their tools.
         tags: Map<String>, default(Map(Vec::new())), within(0..=50);
+    }
+
+    /// What a stage says of one route.
+    struct StageRoute {
+        /// How many requests the route takes in this stage, instead of what the API says.
+        throttle: Throttle, required;
     }
 
     /// The API and stage that answer at a host and base path.
@@ -81,11 +90,15 @@ settings! {
     struct HttpIntegration {
         /// `http`.
         r#type: Http, required;
-        /// The upstream's name.
-        upstream: String, required;
+        /// The upstream's name. Here and in the other texts of an integration,
+        /// `${stageVariables.name}` stands for the value that each stage gives.
+        upstream: Option<String>, default(None);
         /// The path that the origin sees, with the route's parameters in it
         /// (`/v1/orders/{id}`). Left out: the path of the request after the base path.
         path: Option<String>, default(None), within(1..=bounds::TARGET_BYTES_MAX as u64);
+        /// Instead of both: an origin by itself and, if there is more, the path
+        /// (`http://127.0.0.1:9001/v1/orders/{id}`).
+        uri: Option<String>, default(None), within(1..=bounds::TARGET_BYTES_MAX as u64);
     }
 
     /// An answer out of the configuration.

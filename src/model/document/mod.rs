@@ -9,7 +9,8 @@ mod upstream;
 
 pub use api::Compat;
 pub(super) use api::{
-    Allowed, Api, HttpIntegration, Integration, Mapping, MockIntegration, Route, Stage, Throttle,
+    Allowed, Api, HttpIntegration, Integration, Mapping, MockIntegration, Route, Stage, StageRoute,
+    Throttle,
 };
 pub(super) use upstream::{Balance, Endpoint, HealthCheck, HealthCheckType, Resolve, Upstream};
 
@@ -49,6 +50,8 @@ settings! {
         timeouts: Timeouts, nested;
         /// What origins are told about the client.
         forwarded: Forwarded, nested;
+        /// The field by which responses name the deployment that served them, for debugging.
+        deployment_header: Or<Off, String>, default(Or::Word(Off));
         /// The origins, by name: letters, digits, `_`, `-` and `.`.
         upstreams: Map<Upstream>, default(Map(Vec::new()));
         /// The APIs, by name: letters, digits, `_`, `-` and `.`.
@@ -72,8 +75,11 @@ settings! {
     struct Admin {
         /// `ip:port` or `unix:/path`. Only loopback addresses, unless `allow_remote` says else.
         address: String, required;
-        /// Permits an address that other machines can reach. The admin API asks for no password.
+        /// Permits an address that other machines can reach. It needs `tokens`.
         allow_remote: bool, default(false);
+        /// Who may use the API at this address, by name: the SHA-256 of each one's bearer token in
+        /// hexadecimal digits (`printf %s TOKEN | sha256sum`). Left out: whoever reaches it may.
+        tokens: Map<String>, default(Map(Vec::new())), within(0..=1000);
     }
 
     /// The access log.
