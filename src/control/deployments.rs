@@ -19,14 +19,14 @@ use std::{
 };
 
 /// The names of an API and one of its stages.
-pub type StageKey = (String, String);
+pub(super) type StageKey = (String, String);
 
 /// The states of all stages that anything was deployed to.
-pub type StageStates = BTreeMap<StageKey, StageState>;
+pub(super) type StageStates = BTreeMap<StageKey, StageState>;
 
 /// A change of a stage that somebody asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ChangeRequest {
+pub(super) struct ChangeRequest {
     /// The API's name.
     pub api: String,
     /// The stage's name.
@@ -41,7 +41,7 @@ pub struct ChangeRequest {
 
 /// What is to change.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Change {
+pub(super) enum Change {
     /// The API's definition as it stands is frozen and served.
     Deploy,
     /// What another stage serves is served here, too.

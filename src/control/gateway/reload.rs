@@ -51,6 +51,7 @@ impl Gateway {
         let _ = self.reaper.send(before);
         let needs_restart = start::needs_restart(&self.options, &self.begun, &checked);
         self.level.set(checked.log.level);
+        self.shared.let_in(checked.admin_tokens.clone());
         self.names.follow(&checked);
         self.checked = checked;
         self.show_stages().await?;

@@ -71,7 +71,15 @@ pub(super) async fn start(
     })
     .map_err(Failure::Workers)?;
     let status = first_status(&options, &admin, workers, fleet.driver());
-    let shared = Arc::new(Shared::new(published, cells, metrics, log, status));
+    let shared = Arc::new(Shared::new(
+        published,
+        cells,
+        metrics,
+        log,
+        status,
+        checked.state_dir.clone(),
+    ));
+    shared.let_in(checked.admin_tokens.clone());
     let orders = admin.serve(&shared);
     let mut gateway = Gateway {
         options,
