@@ -125,13 +125,11 @@ fn what_a_state_does_not_permit_is_refused_and_changes_nothing() {
         json!({ "percent": 1, "abort_when": "5xx" }),
         400,
     );
-    // The file no longer gives the variable that the definition needs.
-    gateway.configure(&config("two").replace("who: prod", "whom: prod"));
+    // The definition needs a variable that the stage, as it runs, does not have.
+    gateway.configure(&config("${stageVariables.whom}").replace("{ who:", "{ whom: x, who:"));
     let missing = refused(&gateway, "prod", "deploy", json!({}), 422);
-    assert!(
-        missing.contains("the stage has no variable \"who\""),
-        "{missing}"
-    );
+    let what = "the stage has no variable \"whom\"";
+    assert!(missing.contains(what), "{missing}");
     gateway.configure("nonsense");
     refused(&gateway, "prod", "deploy", json!({}), 422);
     serves(at, "prod", "one prod");
