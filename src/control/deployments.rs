@@ -147,7 +147,10 @@ impl Deployments {
 
     fn deployed(&self, state: &StageState, new: Option<&Arc<Deployment>>) -> Deployed {
         let find = |id: &DeploymentId| {
-            let kept = self.kept.get(id).or(new.filter(|new| new.id == *id));
+            let kept = self
+                .kept
+                .get(id)
+                .or_else(|| new.filter(|new| new.id == *id));
             kept.map(Arc::clone)
         };
         Deployed {

@@ -66,10 +66,12 @@ pub(super) struct Collection {
 }
 
 /// The body of an order; an empty one is an order that says nothing more.
-fn read<T: for<'de> Deserialize<'de>>(body: &Bytes) -> Result<T, Response> {
-    let bytes: &[u8] = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(bytes)
-        .map_err(|error| refusal(StatusCode::BAD_REQUEST, &format!("the body: {error}")))
+fn read<T: for<'de> Deserialize<'de>>(body: &Bytes) -> serde_json::Result<T> {
+    serde_json::from_slice(if body.is_empty() { b"{}" } else { body })
+}
+
+fn malformed(error: &serde_json::Error) -> Response {
+    refusal(StatusCode::BAD_REQUEST, &format!("the body: {error}"))
 }
 
 pub(super) async fn list(State(api): State<Api>) -> Json<Value> {
@@ -167,7 +169,7 @@ pub(super) async fn diff(State(api): State<Api>, Path(key): Path<StageKey>) -> R
 pub(super) async fn gc(State(api): State<Api>, Path(name): Path<String>, body: Bytes) -> Response {
     let keep = match read::<Collection>(&body) {
         Ok(collection) => collection.keep.unwrap_or(DEPLOYMENTS_KEPT),
-        Err(refusal) => return refusal,
+        Err(error) => return malformed(&error),
     };
     match order(&api, |answer| Order::Collect(name, keep, answer)).await {
         Ok(removed) => {
@@ -275,11 +277,11 @@ async fn make(
     api: &Api,
     caller: &Caller,
     (name, stage): StageKey,
-    change: Result<(Change, String, Option<u64>), Response>,
+    change: serde_json::Result<(Change, String, Option<u64>)>,
 ) -> Response {
     let (change, why, sequence) = match change {
         Ok(change) => change,
-        Err(refusal) => return refusal,
+        Err(error) => return malformed(&error),
     };
     let request = ChangeRequest {
         api: name.clone(),
@@ -292,7 +294,7 @@ async fn make(
             why,
         },
     };
-    match order(api, |answer| Order::Change(request, answer)).await {
+    match order(api, |answer| Order::Change(Box::new(request), answer)).await {
         Ok(changed) => {
             let mut page = summary(&changed.state);
             page["message"] = said(&name, &stage, &changed.state, &changed.live.to_string()).into();
