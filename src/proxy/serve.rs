@@ -62,7 +62,11 @@ fn find_route<'v>(
     let routing = &view.snapshot.routing;
     let found = routing
         .hosts
-        .find(head.host.of(buffer), path.merged())
+        .find(
+            head.host.of(buffer),
+            path.merged(),
+            head.fields.lines(buffer),
+        )
         .ok_or(Error::DomainUnknown)?;
     let stage: &'v Stage = &routing.stages[*found.value as usize];
     trail.stage = Some(stage);

@@ -10,7 +10,7 @@ use crate::{
         checked::{HostPattern, Upstream},
     },
     observe::{Block, Format},
-    route::{BasePathRule, Hosts},
+    route::Hosts,
     snapshot::{Routing, Stage},
 };
 use std::sync::Arc;
@@ -90,7 +90,7 @@ fn around<'a, 'k, 'd>(
 }
 
 fn hosts(checked: &Checked, firsts: &[usize], found: &mut Vec<Mistake>) -> Hosts<u32> {
-    let mut hosts = Hosts::builder(BasePathRule::Segments);
+    let mut hosts = Hosts::builder();
     for domain in &checked.domains {
         let host = match &domain.pattern {
             HostPattern::Exact(host) => host.clone(),

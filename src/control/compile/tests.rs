@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    http::FieldLines,
     model,
     route::Params,
     snapshot::{Integration, Miss, Route, Stage},
@@ -331,10 +332,11 @@ domains:
 ";
     let snapshot = compiled(text);
     let stage = |host: &str, path: &str| {
-        let found = snapshot
-            .routing
-            .hosts
-            .find(host.as_bytes(), path.as_bytes())?;
+        let found =
+            snapshot
+                .routing
+                .hosts
+                .find(host.as_bytes(), path.as_bytes(), FieldLines::default())?;
         Some(&*snapshot.routing.stages[*found.value as usize].name)
     };
     assert_eq!(stage("a.test", "/"), Some("two"));
