@@ -1,7 +1,7 @@
 //! Hosts and stages: the tables that a request is looked up in.
 
 use super::{
-    Kept, Sources,
+    Kept, Sources, rules,
     stage::{self, Around, Told},
 };
 use crate::{
@@ -97,6 +97,7 @@ fn hosts(checked: &Checked, firsts: &[usize], found: &mut Vec<Mistake>) -> Hosts
             HostPattern::Wildcard(host) => format!("*.{host}"),
             HostPattern::Any => "*".to_owned(),
         };
+        rules::attach(domain, &host, firsts, &mut hosts, found);
         for mapping in &domain.mappings {
             let stage = (firsts[mapping.api] + mapping.stage) as u32;
             if let Err(error) = hosts.insert(&host, &mapping.base_path, stage) {
