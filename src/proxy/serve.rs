@@ -70,6 +70,7 @@ fn find_route<'v>(
         .ok_or(Error::DomainUnknown)?;
     let stage: &'v Stage = &routing.stages[*found.value as usize];
     trail.stage = Some(stage);
+    trail.matched = found.matched;
     let served: &'v Served = match &stage.canary {
         None => &stage.own,
         Some(canary) if is_for_canary(canary, head, buffer, &source, session.core.random()) => {
@@ -138,7 +139,7 @@ fn write_target(
 ) {
     let mut rest = found.rest;
     if route.allowed.contains(route::Peculiarities::EMPTY_SEGMENTS) {
-        rest = path.kept_rest(path.merged().len() - found.rest.len());
+        rest = path.kept_rest(found.base_bytes);
         params.move_to_kept(found.rest, rest);
     }
     match &http.target {
