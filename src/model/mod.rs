@@ -12,6 +12,7 @@
 
 mod check;
 pub mod checked;
+mod conditions;
 pub mod definition;
 mod document;
 #[cfg(test)]

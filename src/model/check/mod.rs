@@ -7,6 +7,7 @@
 mod api;
 mod domains;
 mod process;
+mod rules;
 mod upstream;
 
 use super::{
