@@ -193,3 +193,10 @@ pub const CANARY_REQUESTS_MIN: u64 = 20;
 
 /// Requests that a canary's condition remembers: one sample a second, over an hour at most.
 pub const CANARY_WINDOW_SECONDS_MAX: u64 = 3600;
+
+/// Bytes of an OpenAPI document. Amazon's number.
+pub const OPENAPI_BYTES_MAX: usize = 6 * 1024 * 1024;
+
+/// Nesting of an OpenAPI document. A schema stands ten levels down and takes two for each property
+/// in a property.
+pub const OPENAPI_DEPTH_MAX: usize = 64;

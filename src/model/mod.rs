@@ -20,6 +20,7 @@ mod documentation;
 mod later;
 mod mistake;
 mod names;
+pub mod openapi;
 pub mod origins;
 mod plain;
 mod scalar;
