@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod completions;
 mod demo;
+mod export;
 mod fleet;
 mod reload;
 mod run;
@@ -47,6 +48,7 @@ enum Command {
     History(status::History),
     Diff(status::Diff),
     Gc(stage::Gc),
+    Export(export::Export),
     Schema(schema::Schema),
     Version(version::Version),
     Completions(completions::Completions),
@@ -90,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::History(history) => history.execute(),
         Command::Diff(diff) => diff.execute(),
         Command::Gc(gc) => gc.execute(),
+        Command::Export(export) => export.execute(),
         Command::Schema(schema) => schema.execute(),
         Command::Version(version) => version.execute(),
         Command::Completions(completions) => completions.execute(),
@@ -169,6 +172,8 @@ mod tests {
         check("sluice history a", Ok(()));
         check("sluice diff a --stage s", Ok(()));
         check("sluice gc a --keep 3", Ok(()));
+        check("sluice export a --stage s --swagger", Ok(()));
+        check("sluice export a --oas30 --swagger", Err(2));
         check("sluice schema", Ok(()));
         check("sluice completions zsh", Ok(()));
         check("sluice completions tcsh", Err(2));

@@ -239,6 +239,7 @@ impl Gateway {
         self.probes.follow(upstreams);
         let (count, driver) = (self.shared.cells.len(), self.fleet.driver());
         tracing::info!("workers: {count}, waiting by {driver}");
+        self.say_not_served();
         self.show_stages().await?;
         self.listen(change).await;
         self.say_live(begun, FIRST, Vec::new()).await;

@@ -10,8 +10,8 @@ mod upstream;
 
 pub use api::Compat;
 pub(super) use api::{
-    Allowed, Api, HttpIntegration, Integration, Mapping, MockIntegration, Route, Stage, StageRoute,
-    Throttle,
+    Allowed, Api, BasePath, HttpIntegration, Integration, Mapping, MockIntegration, OpenApi, Route,
+    Stage, StageRoute, Throttle,
 };
 pub use domain::BasePaths;
 pub(super) use domain::{Domain, Listed, Routing, Rule};
