@@ -9,6 +9,7 @@ use super::{
     failure::Failure,
 };
 use crate::{
+    bounds,
     deploy::{Action, By, CanaryPlan, Deployment, DeploymentId, StageState, Store, StoreError},
     model::{Checked, Definition, checked::Follows},
 };
@@ -262,6 +263,8 @@ impl Deployments {
             self.store.put_deployment(deployment, bytes)?;
         }
         self.store.put_stage(&key.0, &key.1, &state)?;
+        let is_due = state.sequence % bounds::DEPLOYMENTS_COUNTED_EVERY == 0;
+        let api = key.0.clone();
         self.stages.insert(key, state);
         for deployed in sources.into_values() {
             let canary = deployed.canary.map(|(_, deployment)| deployment);
@@ -275,6 +278,10 @@ impl Deployments {
             .flat_map(StageState::referenced)
             .collect();
         self.kept.retain(|id, _| used.contains(id));
+        if is_due && let Err(failure) = self.collect(&api, bounds::DEPLOYMENTS_MAX) {
+            // The change stands; the next look may fare better.
+            tracing::warn!(%failure, api, "old deployments cannot be removed");
+        }
         Ok(())
     }
 
