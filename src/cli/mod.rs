@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod demo;
 mod fleet;
+mod import;
 mod reload;
 mod run;
 mod schema;
@@ -34,6 +35,7 @@ struct Arguments {
 enum Command {
     Run(run::Run),
     Check(check::Check),
+    Import(import::Import),
     Demo(demo::Demo),
     Reload(reload::Reload),
     Schema(schema::Schema),
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Command::Run(run) => run.execute(),
         Command::Check(check) => check.execute(),
+        Command::Import(import) => import.execute(),
         Command::Demo(demo) => demo.execute(),
         Command::Reload(reload) => reload.execute(),
         Command::Schema(schema) => schema.execute(),
@@ -132,6 +135,14 @@ mod tests {
         check("sluice run --workers 1025", Err(2));
         check("sluice check -c a.yaml", Ok(()));
         check("sluice demo", Ok(()));
+        check("sluice import a.json", Ok(()));
+        check(
+            "sluice import a.yaml --name a --base-path split --origin https://a.test=users --write",
+            Ok(()),
+        );
+        check("sluice import", Err(2));
+        check("sluice import a.json --base-path keep", Err(2));
+        check("sluice import a.json --origin users", Err(2));
         check("sluice reload --state-dir /run/sluice", Ok(()));
         check("sluice reload --state-dir a --config b", Err(2));
         check("sluice schema", Ok(()));
