@@ -205,6 +205,6 @@ pub const CANARY_WINDOW_SECONDS_MAX: u64 = 3600;
 /// Bytes of an OpenAPI document. Amazon's number.
 pub const OPENAPI_BYTES_MAX: usize = 6 * 1024 * 1024;
 
-/// Nesting of an OpenAPI document. A schema stands ten levels down and takes two for each property
-/// in a property.
+/// Nesting of an OpenAPI document in JSON. A schema stands ten levels down and takes two for each
+/// property in a property. In YAML it is [`CONFIG_DEPTH_MAX`], whose parser needs more of the stack.
 pub const OPENAPI_DEPTH_MAX: usize = 64;

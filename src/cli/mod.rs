@@ -6,6 +6,7 @@ mod completions;
 mod demo;
 mod export;
 mod fleet;
+mod import;
 mod reload;
 mod run;
 mod schema;
@@ -38,6 +39,7 @@ struct Arguments {
 enum Command {
     Run(run::Run),
     Check(check::Check),
+    Import(import::Import),
     Demo(demo::Demo),
     Reload(reload::Reload),
     Deploy(stage::Deploy),
@@ -82,6 +84,7 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Command::Run(run) => run.execute(),
         Command::Check(check) => check.execute(),
+        Command::Import(import) => import.execute(),
         Command::Demo(demo) => demo.execute(),
         Command::Reload(reload) => reload.execute(),
         Command::Deploy(deploy) => deploy.execute(),
@@ -154,6 +157,14 @@ mod tests {
         check("sluice run --workers 1025", Err(2));
         check("sluice check -c a.yaml", Ok(()));
         check("sluice demo", Ok(()));
+        check("sluice import a.json", Ok(()));
+        check(
+            "sluice import a.yaml --name a --base-path split --origin https://a.test=users --write",
+            Ok(()),
+        );
+        check("sluice import", Err(2));
+        check("sluice import a.json --base-path keep", Err(2));
+        check("sluice import a.json --origin users", Err(2));
         check("sluice reload --state-dir /run/sluice", Ok(()));
         check("sluice reload --state-dir a --config b", Err(2));
         check("sluice deploy a --stage s -m why", Ok(()));

@@ -65,12 +65,7 @@ pub(super) fn parse(text: &str) -> Result<Node<'_>, Mistake> {
 
 /// [`parse`] by the full parser alone.
 pub(super) fn parse_fully(text: &str) -> Result<Node<'_>, Mistake> {
-    parse_deep(text, bounds::CONFIG_DEPTH_MAX)
-}
-
-/// [`parse_fully`] of a text that may be nested `depth_max` levels deep.
-pub(super) fn parse_deep(text: &str, depth_max: usize) -> Result<Node<'_>, Mistake> {
-    serde_saphyr::from_str_with_options(text, options(depth_max)).map_err(|error| {
+    serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
         let place = error.location().map_or(Place::BEGINNING, place);
         let said = error.without_snippet().to_string();
         match in_our_words(&said) {
@@ -96,14 +91,14 @@ fn advice(text: &str, place: Place) -> &'static str {
     }
 }
 
-fn options(depth_max: usize) -> Options {
+fn options() -> Options {
     // A tree is at most this much larger than its nodes: start, end and one anchor event each.
     let events = bounds::CONFIG_NODES_MAX * 3;
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_documents: 1,
-            max_depth: depth_max,
-            flow_nesting_limit: depth_max,
+            max_depth: bounds::CONFIG_DEPTH_MAX,
+            flow_nesting_limit: bounds::CONFIG_DEPTH_MAX,
             max_nodes: bounds::CONFIG_NODES_MAX,
             max_events: events,
             max_recorded_anchor_events: events,

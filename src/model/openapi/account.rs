@@ -147,7 +147,7 @@ fn paths(value: &Value, notes: &mut Notes) {
     let Some(items) = value.as_object() else {
         return;
     };
-    notes.works("/paths", format!("{} paths", items.len()));
+    notes.works("/paths", format!("paths: {}", items.len()));
     for (path, item) in items {
         let at = pointer::child("/paths", path);
         if path.starts_with("x-") {
@@ -198,7 +198,7 @@ pub(super) fn operation(fields: &Map<String, Value>, at: &str, notes: &mut Notes
 
 fn section(value: &Value, at: &str, what: &str, notes: &mut Notes) {
     match value.as_object() {
-        Some(map) => notes.works(at, format!("{} {what}: kept", map.len())),
+        Some(map) => notes.works(at, format!("{what}: {}", map.len())),
         None => notes.wrong(at, what, "not a mapping"),
     }
 }
@@ -239,7 +239,7 @@ fn schemes(value: &Value, at: &str, notes: &mut Notes) {
         notes.wrong(at, "security schemes", "not a mapping");
         return;
     };
-    notes.works(at, format!("{} security schemes", schemes.len()));
+    notes.works(at, format!("security schemes: {}", schemes.len()));
     for (name, scheme) in schemes {
         let at = pointer::child(at, name);
         let Some(fields) = scheme.as_object() else {

@@ -5,7 +5,7 @@
 
 use super::{
     pointer,
-    upgrade::{BODY_NAME, CONSUMES, METHODS, OF_SCHEMA, OPENAPI, SCHEMES, VERSION},
+    upgrade::{BODY_NAME, CONSUMES, METHODS, OF_SCHEMA, OPENAPI, SCHEMES, VERSION, take_mapping},
 };
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -139,17 +139,17 @@ fn content_of(body: &Value) -> Option<(Vec<String>, Option<Value>)> {
 }
 
 fn components(root: &mut Map<String, Value>, bodies: &BTreeSet<String>) {
-    let Some(Value::Object(mut sections)) = root.remove("components") else {
+    let Some(mut sections) = take_mapping(root, "components") else {
         return;
     };
     let mut shared = Map::new();
-    if let Some(Value::Object(all)) = sections.remove("parameters") {
+    if let Some(all) = take_mapping(&mut sections, "parameters") {
         shared.extend(
             all.into_iter()
                 .map(|(name, value)| (name, parameter(value))),
         );
     }
-    if let Some(Value::Object(all)) = sections.remove("requestBodies") {
+    if let Some(all) = take_mapping(&mut sections, "requestBodies") {
         let (fitting, others): (Map<_, _>, Map<_, _>) =
             all.into_iter().partition(|(name, _)| bodies.contains(name));
         let body = |(name, value)| (name, body_parameter(value));
@@ -164,14 +164,14 @@ fn components(root: &mut Map<String, Value>, bodies: &BTreeSet<String>) {
     if let Some(schemas) = sections.remove("schemas") {
         root.insert("definitions".to_owned(), schemas);
     }
-    if let Some(Value::Object(mut responses)) = sections.remove("responses") {
+    if let Some(mut responses) = take_mapping(&mut sections, "responses") {
         for response in responses.values_mut() {
             headers(response);
             plain_response(response);
         }
         root.insert("responses".to_owned(), responses.into());
     }
-    if let Some(Value::Object(mut schemes)) = sections.remove("securitySchemes") {
+    if let Some(mut schemes) = take_mapping(&mut sections, "securitySchemes") {
         schemes.values_mut().for_each(security_scheme);
         root.insert("securityDefinitions".to_owned(), schemes.into());
     }

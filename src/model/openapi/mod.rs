@@ -21,6 +21,8 @@ mod extensions;
 mod json;
 mod paths;
 mod pointer;
+#[cfg(test)]
+mod properties;
 mod report;
 #[cfg(test)]
 mod tests;

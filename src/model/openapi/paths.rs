@@ -370,11 +370,16 @@ pub(super) fn put_back(
     routes: &BTreeMap<String, Route>,
     operation: impl Fn(&str, &Route) -> Option<Value>,
 ) -> Value {
+    // Where a route takes that path's place, one that is no path.
+    let default = match routes.keys().any(|key| reads_as_default(key)) {
+        true => "//$default",
+        false => DEFAULT_PATH,
+    };
     for (key, route) in routes {
         let Some(operation) = operation(key, route) else {
             continue;
         };
-        let (method, path) = key.split_once(' ').unwrap_or(("ANY", DEFAULT_PATH));
+        let (method, path) = key.split_once(' ').unwrap_or(("ANY", default));
         let method = match method {
             "ANY" => ANY_METHOD.to_owned(),
             method => method.to_ascii_lowercase(),

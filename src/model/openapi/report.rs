@@ -237,8 +237,15 @@ impl Notes {
             line.place = place(&known, &line.pointer);
         }
         lines.sort_by_key(|line| line.place);
+        // What stands at the root is met once for every operation.
+        lines.dedup();
         let mistakes = mistakes.into_iter().map(|(at, what, hint)| {
-            Mistake::new(place(&known, &at), format!("#{at}"), what).hint(hint)
+            let path = if at.is_empty() {
+                at.clone()
+            } else {
+                format!("#{at}")
+            };
+            Mistake::new(place(&known, &at), path, what).hint(hint)
         });
         (Report { lines }, mistakes.collect())
     }

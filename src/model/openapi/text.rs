@@ -22,11 +22,10 @@ pub(super) fn parse(text: &str) -> Result<Node<'_>, Mistake> {
     }
     let inner = text.trim_start_matches('\u{feff}').trim_start();
     if !inner.starts_with(['{', '[']) {
-        return tree::parse_deep(text, bounds::OPENAPI_DEPTH_MAX);
+        return tree::parse(text);
     }
     // A mapping in braces that is no JSON may be YAML all the same; if not, JSON was meant.
-    json::parse(text)
-        .or_else(|mistake| tree::parse_deep(text, bounds::OPENAPI_DEPTH_MAX).map_err(|_| mistake))
+    json::parse(text).or_else(|mistake| tree::parse(text).map_err(|_| mistake))
 }
 
 /// The value of a tree. Of a key that stands twice the last counts, and it is recorded; `at` is

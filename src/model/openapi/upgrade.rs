@@ -55,8 +55,8 @@ pub(super) fn upgrade(swagger: &Value) -> Value {
     out.insert("openapi".to_owned(), version);
     servers(&mut root, &mut out);
     let media = Media {
-        consumes: media_types(root.remove("consumes")),
-        produces: media_types(root.remove("produces")),
+        consumes: take_texts(&mut root, "consumes"),
+        produces: take_texts(&mut root, "produces"),
     };
     let bodies = bodies(&root);
     if let Some(components) = components(&mut root, &media) {
@@ -79,17 +79,39 @@ struct Media {
     produces: Option<Vec<String>>,
 }
 
-fn media_types(value: Option<Value>) -> Option<Vec<String>> {
-    let list = value?;
-    let texts = list.as_array()?.iter();
-    Some(texts.filter_map(Value::as_str).map(str::to_owned).collect())
+/// Takes a list of texts out of a mapping; anything else stays.
+fn take_texts(fields: &mut Map<String, Value>, key: &str) -> Option<Vec<String>> {
+    let list = fields.get(key)?.as_array()?;
+    let texts: Option<Vec<String>> = list
+        .iter()
+        .map(|text| text.as_str().map(str::to_owned))
+        .collect();
+    let texts = texts?;
+    fields.remove(key);
+    Some(texts)
+}
+
+/// Takes a mapping out of a mapping; anything else stays.
+pub(super) fn take_mapping(
+    fields: &mut Map<String, Value>,
+    key: &str,
+) -> Option<Map<String, Value>> {
+    let taken = fields.get_mut(key)?.as_object_mut().map(std::mem::take);
+    if taken.is_some() {
+        fields.remove(key);
+    }
+    taken
 }
 
 fn servers(root: &mut Map<String, Value>, out: &mut Map<String, Value>) {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    let host = text(root.get("host"));
-    let base = text(root.get("basePath"));
-    let schemes = media_types(root.get("schemes").cloned()).unwrap_or_default();
+    let mut text = |key: &str| {
+        let text = root.get(key)?.as_str()?.to_owned();
+        root.remove(key);
+        Some(text)
+    };
+    let host = text("host");
+    let base = text("basePath");
+    let schemes = take_texts(root, "schemes").unwrap_or_default();
     let path = base.clone().unwrap_or_default();
     let urls: Vec<String> = match &host {
         Some(host) if schemes.is_empty() => vec![format!("//{host}{path}")],
@@ -97,19 +119,10 @@ fn servers(root: &mut Map<String, Value>, out: &mut Map<String, Value>) {
             .iter()
             .map(|scheme| format!("{scheme}://{host}{path}"))
             .collect(),
-        None => base.iter().cloned().collect(),
+        None => base.into_iter().collect(),
     };
     if host.is_none() && !schemes.is_empty() {
         out.insert(SCHEMES.to_owned(), schemes.into());
-    }
-    for key in ["host", "basePath", "schemes"] {
-        // Of another type than it should be: it stays to be seen.
-        let taken = root
-            .get(key)
-            .is_some_and(|value| value.is_string() || value.is_array());
-        if taken {
-            root.remove(key);
-        }
     }
     if !urls.is_empty() {
         let servers: Vec<Value> = urls.iter().map(|url| json!({ "url": url })).collect();
@@ -134,14 +147,11 @@ fn is_in(parameter: &Value, place: &str) -> bool {
 
 fn components(root: &mut Map<String, Value>, media: &Media) -> Option<Value> {
     // What `downgrade` found no place for.
-    let mut out = match root.remove("components") {
-        Some(Value::Object(kept)) => kept,
-        Some(_) | None => Map::new(),
-    };
+    let mut out = take_mapping(root, "components").unwrap_or_default();
     if let Some(schemas) = root.remove("definitions") {
         out.insert("schemas".to_owned(), schemas);
     }
-    if let Some(Value::Object(parameters)) = root.remove("parameters") {
+    if let Some(parameters) = take_mapping(root, "parameters") {
         let (bodies, others): (Map<_, _>, Map<_, _>) = parameters
             .into_iter()
             .partition(|(_, parameter)| is_in(parameter, "body"));
@@ -155,13 +165,13 @@ fn components(root: &mut Map<String, Value>, media: &Media) -> Option<Value> {
         insert_filled(&mut out, "requestBodies", bodies);
         insert_filled(&mut out, "parameters", others);
     }
-    if let Some(Value::Object(mut responses)) = root.remove("responses") {
+    if let Some(mut responses) = take_mapping(root, "responses") {
         for value in responses.values_mut() {
             response(value, &media.produces.clone().unwrap_or_default());
         }
         insert_filled(&mut out, "responses", responses);
     }
-    if let Some(Value::Object(mut schemes)) = root.remove("securityDefinitions") {
+    if let Some(mut schemes) = take_mapping(root, "securityDefinitions") {
         schemes.values_mut().for_each(security_scheme);
         out.insert("securitySchemes".to_owned(), schemes.into());
     }
@@ -194,13 +204,14 @@ fn security_scheme(scheme: &mut Value) {
             fields.insert("scheme".to_owned(), "basic".into());
         }
         Some("oauth2") => {
-            let name = match fields.remove("flow").as_ref().and_then(Value::as_str) {
+            let name = match fields.get("flow").and_then(Value::as_str) {
                 Some("accessCode") => "authorizationCode",
                 Some("application") => "clientCredentials",
                 Some("password") => "password",
-                Some(_) => "implicit",
-                None => return,
+                Some("implicit") => "implicit",
+                Some(_) | None => return,
             };
+            fields.remove("flow");
             let mut flow = Map::new();
             for key in ["authorizationUrl", "tokenUrl", "scopes"] {
                 flow.extend(fields.remove(key).map(|value| (key.to_owned(), value)));
@@ -248,8 +259,8 @@ fn operation(
     bodies: &[String],
     shared_body: Option<&Value>,
 ) {
-    let own = media_types(fields.remove("consumes"));
-    let produces = media_types(fields.remove("produces")).or_else(|| media.produces.clone());
+    let own = take_texts(fields, "consumes");
+    let produces = take_texts(fields, "produces").or_else(|| media.produces.clone());
     let consumes = own.clone().or_else(|| media.consumes.clone());
     let mut body = None;
     if let Some(list) = fields.get_mut("parameters").and_then(Value::as_array_mut) {
@@ -353,21 +364,15 @@ fn parameter(value: Value) -> Value {
         return fields.into();
     }
     let schema = schema_out_of(&mut fields);
-    match fields
-        .remove("collectionFormat")
-        .as_ref()
-        .and_then(Value::as_str)
-    {
-        Some("multi") => {
-            fields.insert("explode".to_owned(), true.into());
-        }
-        Some("ssv") => {
-            fields.insert("style".to_owned(), "spaceDelimited".into());
-        }
-        Some("pipes") => {
-            fields.insert("style".to_owned(), "pipeDelimited".into());
-        }
-        Some(_) | None => {}
+    let said = match fields.get("collectionFormat").and_then(Value::as_str) {
+        Some("multi") => Some(("explode", Value::from(true))),
+        Some("ssv") => Some(("style", "spaceDelimited".into())),
+        Some("pipes") => Some(("style", "pipeDelimited".into())),
+        Some(_) | None => None,
+    };
+    if let Some((key, value)) = said {
+        fields.remove("collectionFormat");
+        fields.insert(key.to_owned(), value);
     }
     if !schema.is_empty() {
         fields.insert("schema".to_owned(), schema.into());
@@ -401,7 +406,7 @@ fn response(value: &mut Value, produces: &[String]) {
         }
     }
     let schema = fields.remove("schema");
-    let examples = fields.remove("examples");
+    let examples = take_mapping(fields, "examples");
     let mut content: Map<String, Value> = Map::new();
     let usual = json_type();
     let types = match (&schema, produces) {
@@ -414,11 +419,9 @@ fn response(value: &mut Value, produces: &[String]) {
             .map_or_else(|| json!({}), |schema| json!({ "schema": schema }));
         content.insert(kind.clone(), media);
     }
-    if let Some(Value::Object(examples)) = examples {
-        for (kind, example) in examples {
-            let media = content.entry(kind).or_insert_with(|| json!({}));
-            media["example"] = example;
-        }
+    for (kind, example) in examples.into_iter().flatten() {
+        let media = content.entry(kind).or_insert_with(|| json!({}));
+        media["example"] = example;
     }
     insert_filled(fields, "content", content);
 }
