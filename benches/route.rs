@@ -3,11 +3,14 @@
 //! The requests are drawn at random, so that at 100,000 routes most look-ups find the tree's lower
 //! part outside the nearest caches.
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use sluice::http::Method;
-use sluice::route::{BasePathRule, Hosts, Params, Precedence, RouteKey, TableBuilder, normalise};
+use sluice::http::{HeadLimits, Method, Parsed, RequestHead};
+use sluice::route::{
+    BasePathUse, HeaderCondition, Hosts, Matched, Params, Precedence, RouteKey, Rule, Rules,
+    TableBuilder, ValueGlob, normalise,
+};
 
 #[path = "support/routes.rs"]
 mod routes;
@@ -170,8 +173,35 @@ fn paths(c: &mut Criterion) {
     }
 }
 
+/// As many rules as a host may have, of which the last takes the request: a version in a header,
+/// and a base path for every second one.
+fn fifty_rules() -> Rules<u32> {
+    let rule = |index: u32| Rule {
+        priority: index,
+        matched: Arc::new(Matched {
+            rule: index.to_string().into(),
+            base_path: if index % 2 == 1 { "shop" } else { "" }.into(),
+        }),
+        base_path_use: BasePathUse::Strip,
+        headers: [HeaderCondition {
+            name: "x-version".into(),
+            value: ValueGlob::Exact(format!("v{index}").as_bytes().into()),
+        }]
+        .into(),
+        value: index,
+    };
+    Rules::new((0..50).map(rule).collect())
+}
+
+/// A browser's request, with the version of the last of [`fifty_rules`] after all else.
+const HEAD: &[u8] = b"GET /shop/items/8f14e45f HTTP/1.1\r\nHost: ruled.example.com\r\n\
+User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
+Accept: text/html,application/xhtml+xml\r\nAccept-Language: de,en\r\nAccept-Encoding: gzip\r\n\
+Connection: keep-alive\r\nCookie: session=8f14e45fceea167a5a36dedd4bea2543\r\n\
+Referer: https://shop.example.com/\r\nX-Version: v49\r\n\r\n";
+
 fn hosts(c: &mut Criterion) {
-    let mut builder = Hosts::builder(BasePathRule::Segments);
+    let mut builder = Hosts::builder();
     for index in 0..1_000 {
         let host = format!("api{index}.example.com");
         builder.insert(&host, "/", index).expect("the hosts differ");
@@ -182,7 +212,16 @@ fn hosts(c: &mut Criterion) {
     builder
         .insert("*.example.org", "/v1/shop", 7)
         .expect("the hosts differ");
+    builder
+        .rules("ruled.example.com", fifty_rules())
+        .expect("a good host");
     let hosts = builder.build();
+    let mut head = RequestHead::default();
+    let parsed = head.parse(HEAD, HeadLimits::default());
+    assert_eq!(parsed, Ok(Parsed::Complete));
+    let lines = head.fields.lines(HEAD);
+    let found = hosts.find(b"ruled.example.com", b"/shop/items/8f14e45f", lines);
+    assert_eq!(found.map(|found| *found.value), Some(49));
     let rows = [
         ("hosts", "api612.example.com:8443", "/shop/items/8f14e45f"),
         (
@@ -190,11 +229,13 @@ fn hosts(c: &mut Criterion) {
             "Tenant7.EU.Example.org",
             "/v1/shop/items/8f14e45f",
         ),
+        ("hosts_rules", "ruled.example.com", "/shop/items/8f14e45f"),
     ];
     for (name, host, path) in rows {
         c.bench_function(&format!("route/{name}"), |b| {
             b.iter(|| {
-                let found = hosts.find(black_box(host).as_bytes(), black_box(path).as_bytes());
+                let (host, path) = (black_box(host).as_bytes(), black_box(path).as_bytes());
+                let found = hosts.find(host, path, lines);
                 black_box(found.map(|found| (*found.value, found.rest.len())))
             });
         });

@@ -188,6 +188,14 @@ const _: () = assert!(HISTORY_MAX * 4 * REASON_BYTES_MAX < STAGE_STATE_BYTES_MAX
 /// Deployments of an API that are kept whether or not a stage points at them, the newest first.
 pub const DEPLOYMENTS_KEPT: usize = 20;
 
+/// Deployments of an API on the disk: once there are more, the oldest that nothing points at go by
+/// themselves. At one deploy an hour they reach back three weeks.
+pub const DEPLOYMENTS_MAX: usize = 500;
+const _: () = assert!(DEPLOYMENTS_KEPT < DEPLOYMENTS_MAX);
+
+/// Changes of a stage between two looks at how many deployments there are.
+pub const DEPLOYMENTS_COUNTED_EVERY: u64 = 32;
+
 /// Requests to a canary before it is judged: of fewer, one error would be too large a share.
 pub const CANARY_REQUESTS_MIN: u64 = 20;
 

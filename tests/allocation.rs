@@ -75,7 +75,13 @@ fn main() {
 fn count(driver: &str) {
     let origins = [origin(), origin()];
     let address = gateway(driver, origins);
-    for path in ["/plain", "/a/1/b/2/c/3/d/4?q=1", "/users/me/x", "/mock"] {
+    for path in [
+        "/plain",
+        "/a/1/b/2/c/3/d/4?q=1",
+        "/users/me/x",
+        "/mock",
+        "/ruled/plain",
+    ] {
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: test\r\nAccept: */*\r\n\
              Cookie: a=b\r\n\r\n"
@@ -163,6 +169,12 @@ apis:
       GET /users/{{id}}/x: {{ integration: {{ type: http, upstream: u }} }}
       GET /mock: {{ integration: {{ type: mock, body: body! }} }}
     stages: {{ s: {{ throttle: {{ rate: 1000000, burst: 1000000 }} }} }}
+domains:
+  \"*\":
+    /: {{ api: a }}
+    rules:
+      - {{ priority: 1, headers: {{ cookie: '*a=c*' }}, api: a }}
+      - {{ priority: 2, headers: {{ accept: '*/*', cookie: 'a=*' }}, base_path: ruled, api: a }}
 "
     );
     fs::write(&config, text).expect("a file");

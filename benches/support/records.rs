@@ -25,6 +25,8 @@ pub(crate) fn record() -> Record<'static> {
         api: "orders",
         stage: "prod",
         route: "GET /v1/customers/{customer}/orders/{id}",
+        routing_rule: "",
+        base_path: "",
         of_route: b"",
         status: 200,
         integration_status: Some(200),

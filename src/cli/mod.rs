@@ -1,13 +1,17 @@
 //! The command line: one file a subcommand, and where workers and the control plane meet.
 
 mod check;
+mod client;
 mod completions;
 mod demo;
+mod export;
 mod fleet;
 mod import;
 mod reload;
 mod run;
 mod schema;
+mod stage;
+mod status;
 mod version;
 
 use crate::control;
@@ -38,6 +42,15 @@ enum Command {
     Import(import::Import),
     Demo(demo::Demo),
     Reload(reload::Reload),
+    Deploy(stage::Deploy),
+    Promote(stage::Promote),
+    Rollback(stage::Rollback),
+    Canary(stage::Canary),
+    Status(status::Status),
+    History(status::History),
+    Diff(status::Diff),
+    Gc(stage::Gc),
+    Export(export::Export),
     Schema(schema::Schema),
     Version(version::Version),
     Completions(completions::Completions),
@@ -74,6 +87,15 @@ pub fn main() -> ExitCode {
         Command::Import(import) => import.execute(),
         Command::Demo(demo) => demo.execute(),
         Command::Reload(reload) => reload.execute(),
+        Command::Deploy(deploy) => deploy.execute(),
+        Command::Promote(promote) => promote.execute(),
+        Command::Rollback(rollback) => rollback.execute(),
+        Command::Canary(canary) => canary.execute(),
+        Command::Status(status) => status.execute(),
+        Command::History(history) => history.execute(),
+        Command::Diff(diff) => diff.execute(),
+        Command::Gc(gc) => gc.execute(),
+        Command::Export(export) => export.execute(),
         Command::Schema(schema) => schema.execute(),
         Command::Version(version) => version.execute(),
         Command::Completions(completions) => completions.execute(),
@@ -145,6 +167,24 @@ mod tests {
         check("sluice import a.json --origin users", Err(2));
         check("sluice reload --state-dir /run/sluice", Ok(()));
         check("sluice reload --state-dir a --config b", Err(2));
+        check("sluice deploy a --stage s -m why", Ok(()));
+        check("sluice deploy a", Err(2));
+        check("sluice promote a --from dev --to prod", Ok(()));
+        check("sluice promote a --from dev", Err(2));
+        check("sluice rollback a --stage s --to abcd", Ok(()));
+        check(
+            "sluice canary a --stage s --percent 10 --deployment abcd --var k=v --sticky address",
+            Ok(()),
+        );
+        check("sluice canary a --stage s", Err(2));
+        check("sluice canary a --stage s --abort", Ok(()));
+        check("sluice canary a --stage s --promote --percent 1", Err(2));
+        check("sluice status --json", Ok(()));
+        check("sluice history a", Ok(()));
+        check("sluice diff a --stage s", Ok(()));
+        check("sluice gc a --keep 3", Ok(()));
+        check("sluice export a --stage s --swagger", Ok(()));
+        check("sluice export a --oas30 --swagger", Err(2));
         check("sluice schema", Ok(()));
         check("sluice completions zsh", Ok(()));
         check("sluice completions tcsh", Err(2));

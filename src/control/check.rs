@@ -5,17 +5,24 @@ use super::{
     failure::Failure,
     load::load,
 };
-use crate::{clock, guard, observe::Registry, upstream::States};
-use std::{fmt, path::Path};
+use crate::{
+    clock, guard,
+    model::{Checked, definition::Missing},
+    observe::Registry,
+    upstream::States,
+};
+use std::{collections::BTreeMap, fmt, path::Path};
 
 /// What a configuration holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     listeners: usize,
     upstreams: usize,
     apis: usize,
     stages: usize,
     routes: usize,
+    /// Routes that ask for what this build does not do, by what it is.
+    not_served: BTreeMap<Missing, usize>,
 }
 
 impl fmt::Display for Summary {
@@ -31,6 +38,9 @@ impl fmt::Display for Summary {
             let before = if index == 0 { "" } else { ", " };
             let plural = if count == 1 { "" } else { "s" };
             write!(f, "{before}{count} {name}{plural}")?;
+        }
+        for (missing, routes) in &self.not_served {
+            write!(f, "\nanswered 501 for want of {missing}: {routes} routes")?;
         }
         Ok(())
     }
@@ -68,5 +78,19 @@ pub fn check(path: &Path) -> Result<Summary, Failure> {
             .iter()
             .map(|api| api.definition.routes.len())
             .sum(),
+        not_served: not_served(&checked),
     })
+}
+
+/// How many routes answer 501, by what is missing. A route may want several things.
+pub(super) fn not_served(checked: &Checked) -> BTreeMap<Missing, usize> {
+    let routes = checked
+        .apis
+        .iter()
+        .flat_map(|api| api.definition.routes.values());
+    let mut all = BTreeMap::new();
+    for missing in routes.flat_map(|route| &route.missing) {
+        *all.entry(*missing).or_default() += 1;
+    }
+    all
 }

@@ -9,6 +9,7 @@ use super::{
     failure::Failure,
 };
 use crate::{
+    bounds,
     deploy::{Action, By, CanaryPlan, Deployment, DeploymentId, StageState, Store, StoreError},
     model::{Checked, Definition, checked::Follows},
 };
@@ -19,14 +20,14 @@ use std::{
 };
 
 /// The names of an API and one of its stages.
-pub type StageKey = (String, String);
+pub(super) type StageKey = (String, String);
 
 /// The states of all stages that anything was deployed to.
-pub type StageStates = BTreeMap<StageKey, StageState>;
+pub(super) type StageStates = BTreeMap<StageKey, StageState>;
 
 /// A change of a stage that somebody asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ChangeRequest {
+pub(super) struct ChangeRequest {
     /// The API's name.
     pub api: String,
     /// The stage's name.
@@ -41,7 +42,7 @@ pub struct ChangeRequest {
 
 /// What is to change.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Change {
+pub(super) enum Change {
     /// The API's definition as it stands is frozen and served.
     Deploy,
     /// What another stage serves is served here, too.
@@ -147,7 +148,10 @@ impl Deployments {
 
     fn deployed(&self, state: &StageState, new: Option<&Arc<Deployment>>) -> Deployed {
         let find = |id: &DeploymentId| {
-            let kept = self.kept.get(id).or(new.filter(|new| new.id == *id));
+            let kept = self
+                .kept
+                .get(id)
+                .or_else(|| new.filter(|new| new.id == *id));
             kept.map(Arc::clone)
         };
         Deployed {
@@ -259,6 +263,8 @@ impl Deployments {
             self.store.put_deployment(deployment, bytes)?;
         }
         self.store.put_stage(&key.0, &key.1, &state)?;
+        let is_due = state.sequence % bounds::DEPLOYMENTS_COUNTED_EVERY == 0;
+        let api = key.0.clone();
         self.stages.insert(key, state);
         for deployed in sources.into_values() {
             let canary = deployed.canary.map(|(_, deployment)| deployment);
@@ -272,6 +278,10 @@ impl Deployments {
             .flat_map(StageState::referenced)
             .collect();
         self.kept.retain(|id, _| used.contains(id));
+        if is_due && let Err(failure) = self.collect(&api, bounds::DEPLOYMENTS_MAX) {
+            // The change stands; the next look may fare better.
+            tracing::warn!(%failure, api, "old deployments cannot be removed");
+        }
         Ok(())
     }
 

@@ -134,7 +134,7 @@ impl Gateway {
         match order {
             Order::Reload(answer) => drop(answer.send(self.reload().await)),
             Order::ReopenLogs(answer) => drop(answer.send(self.reopen_logs())),
-            Order::Change(request, answer) => drop(answer.send(self.change(request).await)),
+            Order::Change(request, answer) => drop(answer.send(self.change(*request).await)),
             Order::Differences(key, answer) => drop(answer.send(self.differences(key).await)),
             Order::Collect(api, keep, answer) => drop(answer.send(self.collect(api, keep).await)),
         }

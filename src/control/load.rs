@@ -26,7 +26,17 @@ pub fn load(path: &Path) -> Result<Checked, Failure> {
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     // Sockets and files must stay where they are wherever the process goes.
     let folder = std::path::absolute(folder.join(".")).unwrap_or_else(|_| PathBuf::from(folder));
-    Ok(model::read_and(&name, &text, &folder, compile::refusals)?)
+    let files = |path: &Path| {
+        let bytes = read(path).map_err(|error| error.to_string())?;
+        String::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned())
+    };
+    Ok(model::read_and(
+        &name,
+        &text,
+        &folder,
+        &files,
+        compile::refusals,
+    )?)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -10,6 +10,7 @@ use crate::{
 use serde::Serialize;
 use std::{
     fmt,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -96,7 +97,12 @@ pub(super) struct Shared {
     log: Mutex<LogWriter>,
     status: Mutex<Status>,
     stages: Mutex<Arc<StageStates>>,
+    tokens: Mutex<Arc<Tokens>>,
+    state_dir: PathBuf,
 }
+
+/// Who may use the admin API over TCP: names, and the hashes of their tokens.
+pub(super) type Tokens = Vec<(String, [u8; 32])>;
 
 impl Shared {
     /// What is shared of a gateway that begins.
@@ -106,6 +112,7 @@ impl Shared {
         metrics: Arc<Registry>,
         log: LogWriter,
         status: Status,
+        state_dir: PathBuf,
     ) -> Self {
         Self {
             published,
@@ -114,6 +121,8 @@ impl Shared {
             log: Mutex::new(log),
             status: Mutex::new(status),
             stages: Mutex::default(),
+            tokens: Mutex::default(),
+            state_dir,
         }
     }
 
@@ -130,6 +139,21 @@ impl Shared {
     /// Changes what is said of the stages.
     pub(super) fn show_stages(&self, stages: StageStates) {
         *self.stages.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(stages);
+    }
+
+    /// Who may use the admin API over TCP.
+    pub(super) fn tokens(&self) -> Arc<Tokens> {
+        Arc::clone(&self.tokens.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes who may.
+    pub(super) fn let_in(&self, tokens: Tokens) {
+        *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
+    }
+
+    /// The state folder.
+    pub(super) fn state_dir(&self) -> &Path {
+        &self.state_dir
     }
 
     /// What the gateway is doing now.

@@ -271,7 +271,7 @@ impl Watch {
         let (_, own, canary) = self.samples.back()?;
         let mut samples = self.samples.iter();
         let begin = samples.rfind(|sample| now.since(sample.0) >= clause.window);
-        let (_, own_before, canary_before) = begin.or(self.samples.front())?;
+        let (_, own_before, canary_before) = begin.or_else(|| self.samples.front())?;
         let (own, canary) = (own.since(*own_before), canary.since(*canary_before));
         if canary.requests < CANARY_REQUESTS_MIN {
             return None;

@@ -3,7 +3,10 @@
 //! The same definition frozen twice is the same deployment. Its bytes are canonical JSON: keys
 //! sorted, no white space. Pure: where the bytes lie is the store's affair.
 
-use crate::{bounds, model::Definition};
+use crate::{
+    bounds,
+    model::{Definition, openapi},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr, sync::Arc};
@@ -169,8 +172,10 @@ impl Deployment {
         if any.format != FORMAT {
             return Err(ThawError::Format(any.format));
         }
-        let frozen: Frozen<Definition> =
+        let mut frozen: Frozen<Definition> =
             serde_json::from_slice(bytes).map_err(ThawError::Malformed)?;
+        // An older build may have served less of it than this one does.
+        openapi::refresh(&mut frozen.definition);
         Ok(Self {
             id,
             api: frozen.api,

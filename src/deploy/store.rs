@@ -331,6 +331,7 @@ enum Step {
 /// Writes a file whole or not at all; `reached` is told of each step, for tests.
 fn write(path: &Path, bytes: &[u8], reached: &mut dyn FnMut(Step)) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let is_new = !folder.is_dir();
     fs::create_dir_all(folder).map_err(at(folder))?;
     reached(Step::Folder);
     let mut unfinished = path.as_os_str().to_owned();
@@ -343,15 +344,18 @@ fn write(path: &Path, bytes: &[u8], reached: &mut dyn FnMut(Step)) -> Result<(),
         return Err(at(path)(error));
     }
     reached(Step::Named);
-    // Without it the name could be lost, with the power, after the change was acknowledged; and
-    // the folder's own name in the folder above, if it is new.
-    let folders = [Some(folder), folder.parent()];
-    for folder in folders.into_iter().flatten() {
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(at(folder))?;
-    }
-    Ok(())
+    // Without it the name could be lost, with the power, after the change was acknowledged.
+    sync(folder)?;
+    // The same is true of the name of a folder that is new, and of those above it.
+    let above = folder.ancestors().skip(1).take(2).filter(|_| is_new);
+    above.filter(|above| above.is_dir()).try_for_each(sync)
+}
+
+fn sync(folder: &Path) -> Result<(), StoreError> {
+    let opened = File::open(folder);
+    opened
+        .and_then(|folder| folder.sync_all())
+        .map_err(at(folder))
 }
 
 fn fill(path: &Path, bytes: &[u8], reached: &mut dyn FnMut(Step)) -> io::Result<()> {

@@ -73,6 +73,28 @@ impl Field {
     }
 }
 
+/// The field lines of a head, to be looked at by those who know neither the head nor its buffer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FieldLines<'b> {
+    table: &'b [Field],
+    buffer: &'b [u8],
+}
+
+impl<'b> FieldLines<'b> {
+    /// The values of the lines named `name`, whatever its case, one for each line.
+    pub fn values(self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        self.table
+            .iter()
+            .filter(move |field| {
+                // Most names differ in length already, which needs no look at the buffer.
+                let length = usize::from(field.name.end - field.name.start);
+                let found = || field.name.of(self.buffer);
+                length == name.len() && found().eq_ignore_ascii_case(name.as_bytes())
+            })
+            .map(move |field| field.value.of(self.buffer))
+    }
+}
+
 /// The length that a message's fields declare (RFC 9112 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Declared {
@@ -186,6 +208,14 @@ impl Fields {
             .iter()
             .find(|field| field.name.of(buffer).eq_ignore_ascii_case(name.as_bytes()))
             .map(|field| field.value.of(buffer))
+    }
+
+    /// The lines as they came.
+    pub fn lines<'b>(&'b self, buffer: &'b [u8]) -> FieldLines<'b> {
+        FieldLines {
+            table: &self.table,
+            buffer,
+        }
     }
 
     /// Takes over the fields that httparse found in `buffer`.

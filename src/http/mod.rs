@@ -13,7 +13,7 @@ mod write;
 pub use chunked::{ChunkedDecoder, Decoded};
 pub use date::{DATE_BYTES, DateCache, civil_date, two_digits};
 pub use field::{FieldId, FieldSet, HOP_BY_HOP, NOT_IN_TRAILERS};
-pub use fields::{ConnectionOptions, Declared, Field, Fields, Span, tokens};
+pub use fields::{ConnectionOptions, Declared, Field, FieldLines, Fields, Span, tokens};
 pub use method::Method;
 pub use request::{HeadLimits, Parsed, RequestHead, Version, check_authority};
 pub use response::{ResponseBody, ResponseHead};

@@ -9,8 +9,9 @@ use super::{
     setting::Placed,
 };
 pub use super::{
+    conditions::ValueGlob,
     definition::Throttle,
-    document::{Compat, Driver, ForwardedHeaders, Level, LogFormat},
+    document::{BasePaths, Compat, Driver, ForwardedHeaders, Level, LogFormat},
     names::{Address, EndpointAddress, HostPattern},
     template::{PathTemplate, Segment},
 };
@@ -383,15 +384,21 @@ pub enum Follows {
     ReloadUntilDeployed,
 }
 
-/// Hosts, and what answers there.
+/// Hosts, and what answers there. At least one mapping or rule, of those that are asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Domain {
     /// Where the pattern stands.
     pub place: Place,
     /// Which hosts.
     pub pattern: HostPattern,
-    /// What answers, in the order of the text. At least one; base paths are unique.
+    /// How base paths take a path.
+    pub base_paths: BasePaths,
+    /// What answers at base paths, in the order of the text; base paths are unique. Empty where
+    /// they are not asked.
     pub mappings: Vec<Mapping>,
+    /// The routing rules, which are asked first, in the order of the text; priorities and ids are
+    /// unique. Empty where they are not asked.
+    pub rules: Vec<Rule>,
 }
 
 /// What answers at a base path.
@@ -405,4 +412,34 @@ pub struct Mapping {
     pub api: usize,
     /// The index of the stage in that API's [`Api::stages`].
     pub stage: usize,
+}
+
+/// A routing rule. One without conditions takes every request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Where its priority stands.
+    pub place: Place,
+    /// Its place in the order, the lowest first: 1 to 1,000,000.
+    pub priority: u32,
+    /// Its name in logs: letters, digits, `_`, `-` and `.`.
+    pub id: String,
+    /// The header fields that the request must have: at most two; names are unique.
+    pub headers: Vec<HeaderCondition>,
+    /// What the path must begin with: segments without a slash at either end.
+    pub base_path: Option<String>,
+    /// Whether the base path is taken off.
+    pub strip_base_path: bool,
+    /// The index of the API in [`Checked::apis`].
+    pub api: usize,
+    /// The index of the stage in that API's [`Api::stages`].
+    pub stage: usize,
+}
+
+/// A header field that the request must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderCondition {
+    /// Its name, in lower case.
+    pub name: String,
+    /// What its value must be.
+    pub value: ValueGlob,
 }

@@ -31,6 +31,7 @@ pub struct Definition {
     pub openapi: Option<Box<Value>>,
 }
 
+#[allow(clippy::derivable_impls)] // A macro makes the enum, and derives alike for all.
 impl Default for Compat {
     fn default() -> Self {
         Self::None

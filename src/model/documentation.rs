@@ -70,6 +70,21 @@ fn table(mapping: &Json) -> String {
         )
         .unwrap();
     }
+    // Keys that are the person's own, and of which only the beginning is given.
+    for (pattern, setting) in mapping["patternProperties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+    {
+        let beginning = pattern.trim_start_matches('^');
+        let meaning = setting["description"].as_str().unwrap_or_default();
+        writeln!(
+            table,
+            "| `{beginning}`... |  | {} | {meaning} |",
+            kind(setting)
+        )
+        .unwrap();
+    }
     table.push('\n');
     table
 }

@@ -6,11 +6,6 @@
 /// A mapping's name in the schema, one of its keys, and why it is refused.
 const LATER: &[(&str, &str, &str)] = &[
     ("Listener", "tls", "this build does not terminate TLS yet"),
-    (
-        "Api",
-        "openapi",
-        "this build does not read OpenAPI definitions yet; write the routes here",
-    ),
     ("Api", "authorizers", "this build has no authorizers yet"),
     ("Route", "authorizer", "this build has no authorizers yet"),
     (
@@ -31,12 +26,12 @@ const LATER: &[(&str, &str, &str)] = &[
     (
         "Stage",
         "canary",
-        "this build has no canary deployments yet",
+        "a canary is begun by `sluice canary`, not here",
     ),
     (
         "Stage",
         "deployment",
-        "this build has no deployments yet; every stage follows its API",
+        "a deployment is chosen by `sluice deploy`, `promote` or `rollback`, not here",
     ),
 ];
 

@@ -12,6 +12,7 @@
 
 mod check;
 pub mod checked;
+mod conditions;
 pub mod definition;
 mod document;
 #[cfg(test)]
@@ -35,16 +36,20 @@ pub use definition::Definition;
 pub use mistake::{Mistake, Mistakes, Path, Place, Source};
 pub use setting::Placed;
 
+/// Gives the text of a file that the configuration names, or why there is none.
+pub type Files<'a> = &'a dyn Fn(&std::path::Path) -> Result<String, String>;
+
 /// Reads `text`, which the person knows as `file_name` and whose relative paths start from
 /// `folder`.
 ///
 /// Cost: linear in the text, which is at most [`crate::bounds::CONFIG_BYTES_MAX`] long. Never
 /// panics, whatever the text.
 pub fn read(file_name: &str, text: &str, folder: &std::path::Path) -> Result<Checked, Mistakes> {
-    read_and(file_name, text, folder, |_| Vec::new())
+    let none = |_: &std::path::Path| Err("other files are not read here".to_owned());
+    read_and(file_name, text, folder, &none, |_| Vec::new())
 }
 
-/// [`read`]; and where something is wrong, `further` looks at all that could be made of the text
+/// [`read`], with `files` to read what the text refers to; and where something is wrong, `further` looks at all that could be made of the text
 /// all the same, so that what a later step would refuse is told in the same run.
 ///
 /// What it finds at a place that is known to be wrong is left out: it may be about what stands in
@@ -53,13 +58,14 @@ pub fn read_and(
     file_name: &str,
     text: &str,
     folder: &std::path::Path,
+    files: Files<'_>,
     further: impl FnOnce(&Checked) -> Vec<Mistake>,
 ) -> Result<Checked, Mistakes> {
     let source = Source::new(file_name, text);
     let mut found = Vec::new();
     let checked = match tree::parse(text) {
         Ok(root) => document::Document::read(&root, &mut found)
-            .map(|document| check::check(document, &source, folder, &mut found)),
+            .map(|document| check::check(document, &source, (folder, files), &mut found)),
         Err(mistake) => {
             found.push(mistake);
             None

@@ -29,7 +29,7 @@ pub enum Segment {
 
 /// The path that an origin sees.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct TargetPath {
+pub(super) struct TargetPath {
     /// As written. Begins with `/`.
     pub text: String,
     /// What it is put together of, in order.
@@ -38,7 +38,7 @@ pub struct TargetPath {
 
 /// A piece of an origin's path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Piece {
+pub(super) enum Piece {
     /// These bytes.
     Literal(String),
     /// The value of the route's parameter with this index, as the client sent it.

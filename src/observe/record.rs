@@ -41,6 +41,12 @@ pub struct Record<'a> {
     pub stage: &'a str,
     /// The route's key as configured (`GET /orders/{id}`); empty where none matched.
     pub route: &'a str,
+    /// The id of the routing rule that chose the stage: letters, digits, `_`, `-` and `.`; empty
+    /// where none did.
+    pub routing_rule: &'a str,
+    /// The base path that the request's began with, of a mapping or a routing rule, without a slash
+    /// at either end; empty where there was none to match.
+    pub base_path: &'a str,
     /// What [`super::Format::of_route`] made of the three for the format of the log; empty where
     /// it made nothing, or no route matched.
     pub of_route: &'a [u8],
@@ -91,6 +97,8 @@ impl Record<'static> {
             api: "orders",
             stage: "prod",
             route: "GET /orders/{id}",
+            routing_rule: "",
+            base_path: "shop/v1",
             of_route: b"",
             status: 200,
             integration_status: Some(200),

@@ -150,8 +150,13 @@ async fn request(session: &mut Session<'_>, view: Rc<View>, started: Instant) ->
         }
         Ok(way) => {
             let (route, upstream) = (trail.route.cloned(), trail.upstream.cloned());
-            let side = trail.side.cloned();
-            let mut trail = trail.moved(side.as_ref(), route.as_ref(), upstream.as_ref());
+            let (side, matched) = (trail.side.cloned(), trail.matched.cloned());
+            let mut trail = trail.moved(
+                side.as_ref(),
+                route.as_ref(),
+                matched.as_ref(),
+                upstream.as_ref(),
+            );
             drop(view);
             follow(session, &mut trail, way).await;
             record(session, &session.core.view().snapshot, &trail);
@@ -307,6 +312,8 @@ fn record(session: &Session<'_>, snapshot: &Snapshot, trail: &Trail<'_>) {
         api,
         stage,
         route: route.map_or("", |route| &route.key),
+        routing_rule: trail.matched.map_or("", |matched| &matched.rule),
+        base_path: trail.matched.map_or("", |matched| &matched.base_path),
         of_route: match (route, trail.stage) {
             (Some(route), Some(_)) => &route.log,
             // The snapshot may have changed since, and the format with it.

@@ -62,10 +62,15 @@ fn find_route<'v>(
     let routing = &view.snapshot.routing;
     let found = routing
         .hosts
-        .find(head.host.of(buffer), path.merged())
+        .find(
+            head.host.of(buffer),
+            path.merged(),
+            head.fields.lines(buffer),
+        )
         .ok_or(Error::DomainUnknown)?;
     let stage: &'v Stage = &routing.stages[*found.value as usize];
     trail.stage = Some(stage);
+    trail.matched = found.matched;
     let served: &'v Served = match &stage.canary {
         None => &stage.own,
         Some(canary) if is_for_canary(canary, head, buffer, &source, session.core.random()) => {
@@ -134,7 +139,7 @@ fn write_target(
 ) {
     let mut rest = found.rest;
     if route.allowed.contains(route::Peculiarities::EMPTY_SEGMENTS) {
-        rest = path.kept_rest(path.merged().len() - found.rest.len());
+        rest = path.kept_rest(found.base_bytes);
         params.move_to_kept(found.rest, rest);
     }
     match &http.target {

@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     http::{Declared, Parsed, RequestHead, ResponseHead},
     net::{Deadline, Peer, Stream},
+    route::Matched,
     snapshot::{ClientTimeouts, Forwarding, Route, Served, Settings, Side, Snapshot, Stage},
     upstream::Upstream,
 };
@@ -168,6 +169,8 @@ pub(super) struct Trail<'v> {
     /// Which deployment that is.
     pub(super) side: Option<&'v Arc<Side>>,
     pub(super) route: Option<&'v Arc<Route>>,
+    /// Which routing rule and base path chose the stage; absent where the mapping of `/` did.
+    pub(super) matched: Option<&'v Arc<Matched>>,
     pub(super) upstream: Option<&'v Arc<Upstream>>,
     /// The endpoint that was tried last: its index in the upstream.
     pub(super) endpoint: Option<usize>,
@@ -198,6 +201,7 @@ impl Trail<'_> {
             served: None,
             side: None,
             route: None,
+            matched: None,
             upstream: None,
             endpoint: None,
             attempts: 0,
@@ -222,6 +226,7 @@ impl Trail<'_> {
         &self,
         side: Option<&'k Arc<Side>>,
         route: Option<&'k Arc<Route>>,
+        matched: Option<&'k Arc<Matched>>,
         upstream: Option<&'k Arc<Upstream>>,
     ) -> Trail<'k> {
         Trail {
@@ -229,6 +234,7 @@ impl Trail<'_> {
             served: None,
             side,
             route,
+            matched,
             upstream,
             started: self.started,
             now: self.now,

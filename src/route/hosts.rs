@@ -2,26 +2,33 @@
 //!
 //! The first table that a request meets: it chooses the API and the stage, and takes the base path
 //! off before the API's own [`super::Table`] is asked. An exact host goes before the longest
-//! wildcard, that before `*`. Then, among that host's base paths, the longest that takes the path.
+//! wildcard, that before `*`. Then the first of that host's routing rules that takes the request, if
+//! it has any; then, among its base paths, the longest that takes the path.
 //!
 //! A host that has no base path for a request has no answer for it: there is no falling back to a
 //! wildcard or to `*`, because whoever configures a host means to say all that it serves.
 
-use std::fmt;
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use super::edges::{Edges, Step};
+use super::rules::Rules;
 use super::template::{Segment, Template, TemplateError};
+use crate::http::FieldLines;
 
 /// Bytes of a host name (RFC 1035 §2.3.4, with room for the dot that we take off).
 const HOST_BYTES_MAX: usize = 255;
 
-/// How a base path takes a request's path.
+/// How the base paths of a host take a request's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BasePathRule {
     /// By whole segments: `/shop` takes `/shop` and `/shop/x`, not `/shopping`.
     Segments,
-    /// As Amazon does: by the letters, on a host that has a base path of more than one segment, so
-    /// that `/shop` takes `/shopping` there; by whole segments on others. What is taken off is
+    /// As Amazon does: by the letters, if the host has a base path of more than one segment, so
+    /// that `/shop` takes `/shopping` there; by whole segments if not. What is taken off is
     /// whole segments still: `/shopping` goes on as `/shopping`. (Amazon does not say what it does.)
     Amazon,
 }
@@ -55,15 +62,45 @@ impl fmt::Display for HostsError {
 
 impl std::error::Error for HostsError {}
 
+/// Which rule and base path took a request. Shared by pointer, so that a response that streams for
+/// hours holds it and not the table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matched {
+    /// The id of the routing rule; empty where a mapping took it.
+    pub rule: Box<str>,
+    /// The base path without a slash at either end; empty where there was none to match.
+    pub base_path: Box<str>,
+}
+
 /// What hangs at a host and base path.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Found<'h, 'p, T> {
     /// What hangs there.
     pub value: &'h T,
-    /// Bytes of the path that the base path took.
+    /// Which rule and base path took the request; absent where the mapping of `/` did.
+    pub matched: Option<&'h Arc<Matched>>,
+    /// Bytes of the path that were taken off.
     pub base_bytes: usize,
     /// The rest of the path, `/` if nothing is left.
     pub rest: &'p [u8],
+}
+
+impl<'h, 'p, T> Found<'h, 'p, T> {
+    /// `value`, once `base_bytes` were taken off `path`.
+    pub(super) fn new(
+        value: &'h T,
+        matched: Option<&'h Arc<Matched>>,
+        path: &'p [u8],
+        base_bytes: usize,
+    ) -> Self {
+        let rest = path.get(base_bytes..).filter(|rest| !rest.is_empty());
+        Self {
+            value,
+            matched,
+            base_bytes,
+            rest: rest.unwrap_or(b"/"),
+        }
+    }
 }
 
 /// The parent of the exact hosts in `Hosts::edges`.
@@ -73,21 +110,46 @@ const WILDCARD: u32 = 1;
 /// The number of the first node that is a domain or a segment under one.
 const FIRST: u32 = 2;
 
-/// Host patterns, base paths and what hangs there; compiled, immutable.
+/// Host patterns, routing rules, base paths and what hangs there; compiled, immutable.
 #[derive(Clone, Debug)]
 pub struct Hosts<T> {
     /// From [`EXACT`] and [`WILDCARD`] by whole hosts to domains, from these by segments.
     edges: Edges,
-    /// The value at each node, as its place in `values` and one; 0 for none.
-    places: Vec<u32>,
-    values: Vec<T>,
+    nodes: Vec<Node>,
+    hung: Vec<Hung<T>>,
     /// The domain of `*`.
     any: Option<u32>,
     /// Labels of the longest wildcard, the star not counted; 0 if there are no wildcards. It bounds
     /// how many ends of a host are looked up.
     wildcard_labels_max: usize,
-    /// The domains that go by letters, sorted by node.
-    lettered: Vec<(u32, Vec<Prefix>)>,
+    /// The domains that have more to them than base paths by segments.
+    particular: Vec<Particular<T>>,
+}
+
+/// A domain or a segment under one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Node {
+    /// The index in `Hosts::hung` of what hangs here, and one; 0 for nothing.
+    place: u32,
+    /// Of a domain: its index in `Hosts::particular`, and one; 0 if it is an ordinary one.
+    particular: u32,
+}
+
+/// What hangs at a base path.
+#[derive(Clone, Debug)]
+struct Hung<T> {
+    value: T,
+    /// The base path; absent for `/`.
+    matched: Option<Arc<Matched>>,
+}
+
+/// A domain that does not go by segments alone.
+#[derive(Clone, Debug)]
+struct Particular<T> {
+    /// What is asked before the base paths.
+    rules: Option<Rules<T>>,
+    /// The base paths, the longest first; absent where they go by segments.
+    lettered: Option<Box<[Prefix]>>,
 }
 
 /// A base path that goes by letters.
@@ -100,47 +162,52 @@ struct Prefix {
 
 impl<T> Hosts<T> {
     /// Begins a table.
-    pub fn builder(rule: BasePathRule) -> HostsBuilder<T> {
+    pub fn builder() -> HostsBuilder<T> {
         HostsBuilder {
-            rule,
             bases: Vec::new(),
+            lettered: Vec::new(),
             hosts: Self {
                 edges: Edges::new(),
-                places: vec![0; FIRST as usize],
-                values: Vec::new(),
+                nodes: vec![Node::default(); FIRST as usize],
+                hung: Vec::new(),
                 any: None,
                 wildcard_labels_max: 0,
-                lettered: Vec::new(),
+                particular: Vec::new(),
             },
         }
     }
 
     /// What hangs at `host` (as it came: any case, with or without a port and a dot at its end) and
-    /// `path` (normalised). A host over 255 bytes matches nothing; an empty one (HTTP/1.0) matches
-    /// `*`.
+    /// `path` (normalised), for a request with these field `lines`. A host over 255 bytes matches
+    /// nothing; an empty one (HTTP/1.0) matches `*`.
     ///
     /// Cost: no allocation; one hash look-up for an exact host or a label of the longest wildcard,
-    /// and one for each segment of the path while base paths go on. Bench: `route/hosts`.
-    pub fn find<'h, 'p>(&'h self, host: &[u8], path: &'p [u8]) -> Option<Found<'h, 'p, T>> {
+    /// and one for each segment of the path while base paths go on. A host without rules pays one
+    /// branch for those of others. Bench: `route/hosts`.
+    pub fn find<'h, 'p>(
+        &'h self,
+        host: &[u8],
+        path: &'p [u8],
+        lines: FieldLines<'_>,
+    ) -> Option<Found<'h, 'p, T>> {
         let domain = self.domain(host)?;
-        let (place, base_bytes) = match self.lettered_at(domain) {
-            Some(prefixes) => by_letters(prefixes, path)?,
-            None => self.by_segments(domain, path)?,
+        let (place, base_bytes) = match self.nodes[domain as usize].particular {
+            0 => self.by_segments(domain, path)?,
+            index => {
+                let particular = &self.particular[index as usize - 1];
+                let rules = particular.rules.as_ref();
+                if let Some(found) = rules.and_then(|rules| rules.find(path, lines)) {
+                    return Some(found);
+                }
+                match &particular.lettered {
+                    Some(prefixes) => by_letters(prefixes, path)?,
+                    None => self.by_segments(domain, path)?,
+                }
+            }
         };
-        let rest = path
-            .get(base_bytes..)
-            .filter(|rest| !rest.is_empty())
-            .unwrap_or(b"/");
-        Some(Found {
-            value: &self.values[place as usize - 1],
-            base_bytes,
-            rest,
-        })
-    }
-
-    /// Every value.
-    pub fn values(&self) -> impl Iterator<Item = &T> {
-        self.values.iter()
+        let hung = &self.hung[place as usize - 1];
+        let matched = hung.matched.as_ref();
+        Some(Found::new(&hung.value, matched, path, base_bytes))
     }
 
     fn domain(&self, host: &[u8]) -> Option<u32> {
@@ -180,7 +247,7 @@ impl<T> Hosts<T> {
     }
 
     fn by_segments(&self, domain: u32, path: &[u8]) -> Option<(u32, usize)> {
-        let mut best = (self.places[domain as usize], 0);
+        let mut best = (self.nodes[domain as usize].place, 0);
         let (mut node, mut at) = (domain, 0);
         while let Some((b'/', rest)) = path.get(at..).and_then(|rest| rest.split_first()) {
             let length = rest
@@ -192,19 +259,12 @@ impl<T> Hosts<T> {
             };
             node = step.child;
             at += 1 + length;
-            if self.places[node as usize] != 0 {
-                best = (self.places[node as usize], at);
+            let place = self.nodes[node as usize].place;
+            if place != 0 {
+                best = (place, at);
             }
         }
         (best.0 != 0).then_some(best)
-    }
-
-    fn lettered_at(&self, domain: u32) -> Option<&[Prefix]> {
-        let index = self
-            .lettered
-            .binary_search_by_key(&domain, |(node, _)| *node)
-            .ok()?;
-        Some(&self.lettered[index].1)
     }
 }
 
@@ -247,12 +307,13 @@ fn labels_of(host: &[u8]) -> usize {
     1 + host.iter().filter(|&&byte| byte == b'.').count()
 }
 
-/// Collects hosts and base paths.
+/// Collects hosts, base paths and rules.
 #[derive(Clone, Debug)]
 pub struct HostsBuilder<T> {
-    rule: BasePathRule,
     /// For each value: its domain, and the segments of its base path.
     bases: Vec<(u32, Vec<Box<[u8]>>)>,
+    /// The domains that go by [`BasePathRule::Amazon`].
+    lettered: Vec<u32>,
     hosts: Hosts<T>,
 }
 
@@ -267,13 +328,49 @@ impl<T> HostsBuilder<T> {
         for segment in &segments {
             node = self.child_of(node, segment);
         }
-        if self.hosts.places[node as usize] != 0 {
+        if self.hosts.nodes[node as usize].place != 0 {
             return Err(HostsError::Repeated);
         }
-        self.hosts.values.push(value);
-        self.hosts.places[node as usize] = self.hosts.values.len() as u32;
+        let matched = (!segments.is_empty()).then(|| {
+            Arc::new(Matched {
+                rule: "".into(),
+                base_path: base_path.trim_matches('/').into(),
+            })
+        });
+        self.hosts.hung.push(Hung { value, matched });
+        self.hosts.nodes[node as usize].place = self.hosts.hung.len() as u32;
         self.bases.push((domain, segments));
         Ok(())
+    }
+
+    /// How the base paths of `host` take a path; by segments where nothing is said.
+    pub fn base_path_rule(&mut self, host: &str, rule: BasePathRule) -> Result<(), HostsError> {
+        let domain = self.domain_of(host)?;
+        self.lettered.retain(|lettered| *lettered != domain);
+        if rule == BasePathRule::Amazon {
+            self.lettered.push(domain);
+        }
+        Ok(())
+    }
+
+    /// Has `host` ask these rules before its base paths, and none that it had.
+    pub fn rules(&mut self, host: &str, rules: Rules<T>) -> Result<(), HostsError> {
+        let domain = self.domain_of(host)?;
+        self.particular(domain).rules = Some(rules);
+        Ok(())
+    }
+
+    fn particular(&mut self, domain: u32) -> &mut Particular<T> {
+        let all = &mut self.hosts.particular;
+        let index = &mut self.hosts.nodes[domain as usize].particular;
+        if *index == 0 {
+            all.push(Particular {
+                rules: None,
+                lettered: None,
+            });
+            *index = all.len() as u32;
+        }
+        &mut all[*index as usize - 1]
     }
 
     fn domain_of(&mut self, host: &str) -> Result<u32, HostsError> {
@@ -311,46 +408,42 @@ impl<T> HostsBuilder<T> {
     }
 
     fn add_node(&mut self) -> u32 {
-        self.hosts.places.push(0);
-        self.hosts.places.len() as u32 - 1
+        self.hosts.nodes.push(Node::default());
+        self.hosts.nodes.len() as u32 - 1
     }
 
     /// Compiles the table.
     pub fn build(mut self) -> Hosts<T> {
-        if self.rule == BasePathRule::Amazon {
-            self.build_lettered();
-        }
+        self.build_lettered();
         self.hosts.edges.settle();
         self.hosts
     }
 
     fn build_lettered(&mut self) {
-        let mut domains: Vec<u32> = self
-            .bases
-            .iter()
-            .filter(|(_, base)| base.len() > 1)
-            .map(|base| base.0)
-            .collect();
-        domains.sort_unstable();
-        domains.dedup();
-        let mut lettered: Vec<(u32, Vec<Prefix>)> = domains
-            .into_iter()
-            .map(|domain| (domain, Vec::new()))
-            .collect();
-        for (index, (domain, segments)) in self.bases.iter().enumerate() {
-            if let Ok(at) = lettered.binary_search_by_key(domain, |(node, _)| *node) {
-                let mut text = b"/".to_vec();
-                text.extend_from_slice(&segments.join(&b'/'));
-                lettered[at].1.push(Prefix {
-                    text: text.into(),
-                    place: index as u32 + 1,
-                });
+        let mut lettered: HashMap<u32, Vec<Prefix>> = HashMap::new();
+        let mut has_long = HashSet::new();
+        let by_letters: HashSet<u32> = self.lettered.drain(..).collect();
+        for (place, (domain, segments)) in (1..).zip(&self.bases) {
+            if !by_letters.contains(domain) {
+                continue;
+            }
+            let mut text = b"/".to_vec();
+            text.extend_from_slice(&segments.join(&b'/'));
+            let text = text.into();
+            lettered
+                .entry(*domain)
+                .or_default()
+                .push(Prefix { text, place });
+            if segments.len() > 1 {
+                has_long.insert(*domain);
             }
         }
-        for (_, prefixes) in &mut lettered {
-            prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.text.len()));
+        for (domain, mut prefixes) in lettered {
+            if has_long.contains(&domain) {
+                prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.text.len()));
+                self.particular(domain).lettered = Some(prefixes.into());
+            }
         }
-        self.hosts.lettered = lettered;
     }
 }
 
@@ -385,178 +478,4 @@ fn is_ipv6_literal(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::Value;
-
-    fn hosts(rule: BasePathRule, rows: &[(&str, &str)]) -> Hosts<String> {
-        let mut builder = Hosts::builder(rule);
-        for (host, base) in rows {
-            builder.insert(host, base, format!("{host}{base}")).unwrap();
-        }
-        builder.build()
-    }
-
-    fn ask(hosts: &Hosts<String>, host: &str, path: &str) -> String {
-        let found = hosts.find(host.as_bytes(), path.as_bytes());
-        found.map_or_else(
-            || "none".to_owned(),
-            |found| {
-                format!(
-                    "{} {}",
-                    found.value,
-                    std::str::from_utf8(found.rest).unwrap()
-                )
-            },
-        )
-    }
-
-    #[test]
-    fn exact_before_longest_wildcard_before_star() {
-        let rows = [
-            ("api.example.com", "/"),
-            ("*.example.com", "/"),
-            ("*.eu.example.com", "/"),
-            ("*", "/dev"),
-            ("[::1]", "/"),
-            ("10.0.0.1", "/"),
-            ("Upper.Example.org.", "/"),
-        ];
-        let hosts = hosts(BasePathRule::Segments, &rows);
-        let check =
-            |host: &str, expected: &str| assert_eq!(ask(&hosts, host, "/dev"), expected, "{host}");
-        check("api.example.com", "api.example.com/ /dev");
-        check("API.Example.COM:8443", "api.example.com/ /dev");
-        check("api.example.com.", "api.example.com/ /dev");
-        check("api.example.com.:80", "api.example.com/ /dev");
-        check("api.example.com:", "api.example.com/ /dev");
-        check("a.example.com", "*.example.com/ /dev");
-        check("a.b.example.com", "*.example.com/ /dev");
-        check("a.b.eu.example.com", "*.eu.example.com/ /dev");
-        check("eu.example.com", "*.example.com/ /dev");
-        check("upper.example.org", "Upper.Example.org./ /dev");
-        check("[::1]:80", "[::1]/ /dev");
-        check("[::1]", "[::1]/ /dev");
-        check("10.0.0.1:80", "10.0.0.1/ /dev");
-        // The star of a wildcard stands for at least one whole label; these are `*`'s.
-        for host in [
-            "example.com",
-            "xexample.com",
-            ".example.com",
-            "a..example.com",
-            "other",
-            "",
-            "a.example.com..",
-        ] {
-            check(host, "*/dev /");
-        }
-        for host in ["a:x", "a:1:2", "[::1", "[::1]x", &"a".repeat(256)] {
-            check(host, "none");
-        }
-        assert_eq!(
-            ask(&hosts, &format!("{}.example.com", "a".repeat(200)), "/"),
-            "*.example.com/ /"
-        );
-    }
-
-    #[test]
-    fn no_falling_back_to_another_host() {
-        let hosts = hosts(
-            BasePathRule::Segments,
-            &[("a.x", "/shop"), ("*.x", "/"), ("*", "/")],
-        );
-        assert_eq!(ask(&hosts, "a.x", "/shop/1"), "a.x/shop /1");
-        assert_eq!(ask(&hosts, "a.x", "/other"), "none");
-        assert_eq!(ask(&hosts, "b.x", "/other"), "*.x/ /other");
-    }
-
-    #[test]
-    fn base_paths_end_at_segments() {
-        let rows = [("*", "/shop"), ("*", "/shop/a/b/"), ("*", "/~x")];
-        let hosts = hosts(BasePathRule::Segments, &rows);
-        let check =
-            |path: &str, expected: &str| assert_eq!(ask(&hosts, "h", path), expected, "{path}");
-        check("/shop", "*/shop /");
-        check("/shop/", "*/shop /");
-        check("/shop/x", "*/shop /x");
-        check("/shop/a", "*/shop /a");
-        check("/shop/a/b", "*/shop/a/b/ /");
-        check("/shop/a/b/c/", "*/shop/a/b/ /c/");
-        check("/shop/a/bc", "*/shop /a/bc");
-        check("/~x/1", "*/~x /1");
-        check("/shopping", "none");
-        check("/Shop", "none");
-        check("/", "none");
-        check("*", "none");
-        check("", "none");
-    }
-
-    #[test]
-    fn amazon_domain_api_mappings() {
-        let text = include_str!("../../tests/data/amazon/domain_api_mappings.json");
-        let file: Value = serde_json::from_str(text).unwrap();
-        for part in [&file, &file["single_level_only"]] {
-            let mut builder = Hosts::builder(BasePathRule::Amazon);
-            for (base, api) in part["mappings"].as_object().unwrap() {
-                builder
-                    .insert("*", &format!("/{base}"), api.as_str().unwrap())
-                    .unwrap();
-            }
-            let hosts = builder.build();
-            for case in part["cases"].as_array().unwrap() {
-                let path = case["path"].as_str().unwrap();
-                let found = hosts.find(b"h", path.as_bytes()).unwrap();
-                assert_eq!(Some(*found.value), case["api"].as_str(), "{case}");
-                if let Some(target) = case["target_path"].as_str() {
-                    assert_eq!(found.rest, target.as_bytes(), "{case}");
-                }
-            }
-        }
-        let strip = &file["strip"];
-        let mut builder = Hosts::builder(BasePathRule::Amazon);
-        builder
-            .insert("*", &format!("/{}", strip["mapping"].as_str().unwrap()), ())
-            .unwrap();
-        let hosts = builder.build();
-        let found = hosts
-            .find(b"h", strip["path"].as_str().unwrap().as_bytes())
-            .unwrap();
-        assert_eq!(
-            Some(found.rest),
-            strip["target_path"].as_str().map(str::as_bytes)
-        );
-    }
-
-    #[test]
-    fn what_is_taken_off_by_letters_is_whole_segments() {
-        let rows = [("*", "/a/b"), ("*", "/shop"), ("x", "/shop")];
-        let hosts = hosts(BasePathRule::Amazon, &rows);
-        assert_eq!(ask(&hosts, "h", "/shopping"), "*/shop /shopping");
-        assert_eq!(ask(&hosts, "h", "/a/bc/d"), "*/a/b /bc/d");
-        assert_eq!(ask(&hosts, "h", "/a"), "none");
-        assert_eq!(ask(&hosts, "x", "/shopping"), "none");
-    }
-
-    #[test]
-    fn mistakes() {
-        #[track_caller]
-        fn check(host: &str, base: &str, expected: Result<(), HostsError>) {
-            let mut builder = Hosts::builder(BasePathRule::Segments);
-            builder.insert("taken.x", "/shop", 0).unwrap();
-            assert_eq!(builder.insert(host, base, 1), expected, "{host} {base}");
-        }
-        let bad = || Err(HostsError::HostMalformed);
-        check("a.x", "/", Ok(()));
-        for host in [
-            "", ".", "a b", "a.x:80", "*.*", "a.*.x", "**", "*x", "*.", "[::g]", "*.[::1]", "a..x",
-            "é.x",
-        ] {
-            check(host, "/", bad());
-        }
-        check(&"a".repeat(64), "/", bad());
-        check("TAKEN.x", "/shop/", Err(HostsError::Repeated));
-        check("a.x", "/{id}", Err(HostsError::BasePathParameter));
-        let error = Template::parse("shop").unwrap_err();
-        check("a.x", "shop", Err(HostsError::BasePath(error)));
-    }
-}
+mod tests;

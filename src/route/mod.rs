@@ -1,8 +1,8 @@
 //! Host, path and method to a route.
 //!
 //! A request passes here in this order: [`normalise`] decides once what the path's bytes are (so
-//! that the matcher and the origin see the same ones), [`Hosts`] turns host and base path into
-//! whatever the configuration hangs there, [`Table`] turns the rest of the path and the method
+//! that the matcher and the origin see the same ones), [`Hosts`] turns host and base path (or, by
+//! the host's routing [`Rules`], header fields) into whatever the configuration hangs there, [`Table`] turns the rest of the path and the method
 //! into a route, and [`Target`] writes the origin's path out of the route's parameters. Nothing
 //! here waits, asks for the time or knows what a route does: `T` is the caller's.
 //!
@@ -23,6 +23,7 @@
 pub mod hosts;
 pub mod params;
 pub mod path;
+pub mod rules;
 pub mod table;
 pub mod target;
 pub mod template;
@@ -31,9 +32,10 @@ mod edges;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod naive;
 
-pub use hosts::{BasePathRule, Found, Hosts, HostsBuilder};
+pub use hosts::{BasePathRule, Found, Hosts, HostsBuilder, Matched};
 pub use params::Params;
 pub use path::{Normalised, Peculiarities, check_query, normalise};
+pub use rules::{BasePathUse, HeaderCondition, Rule, Rules, ValueGlob};
 pub use table::{Methods, Precedence, Table, TableBuilder};
 pub use target::Target;
 pub use template::{RouteKey, Template};

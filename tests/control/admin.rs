@@ -11,6 +11,41 @@ fn gateway() -> (Origin, Gateway) {
 }
 
 #[test]
+fn with_tokens_the_address_is_for_who_has_one() {
+    let origin = Origin::start(|_| Reply::with(200, "origin"));
+    // The SHA-256 of `secret`.
+    let tokens = "address: 127.0.0.1:0, tokens: { ops: 2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b }";
+    let text = config("one", origin.address);
+    let text = text.replace(
+        "admin: { address: 127.0.0.1:0 }",
+        &format!("admin: {{ {tokens} }}"),
+    );
+    let gateway = Gateway::start("auto", &text);
+    let admin = gateway.admin();
+    let check = |request: &str, fields: &str, expected: u16| {
+        let mut client = Client::connect(admin).unwrap();
+        let head = format!("{request} HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n");
+        client.send(&head).unwrap();
+        assert_eq!(client.response().unwrap().status, expected, "{head:?}");
+    };
+    check("GET /ready", "", 200);
+    check("GET /health", "", 200);
+    for request in ["GET /metrics", "GET /stages", "POST /reload"] {
+        check(request, "", 401);
+        check(request, "authorization: Bearer wrong\r\n", 401);
+        check(request, "authorization: Basic secret\r\n", 401);
+        check(request, "authorization: Bearer secret\r\n", 200);
+    }
+    check(
+        "POST /apis/a/stages/s/deploy",
+        "authorization: bearer secret\r\n",
+        200,
+    );
+    let (_, page) = gateway.ask("GET", "/apis/a/stages/s").unwrap();
+    assert_eq!(page["history"][0]["actor"], "token ops");
+}
+
+#[test]
 fn browsers_are_kept_out() {
     let (_origin, gateway) = gateway();
     let admin = gateway.admin();
@@ -35,7 +70,7 @@ fn browsers_are_kept_out() {
         403,
     );
     check(
-        "POST /reload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5000\r\n\r\n",
+        "POST /reload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 200000\r\n\r\n",
         413,
     );
     check("GET /reload HTTP/1.1\r\nhost: localhost\r\n\r\n", 405);

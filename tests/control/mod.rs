@@ -2,8 +2,10 @@
 
 mod admin;
 mod command;
+mod deploy;
 mod documentation;
 mod end;
+mod openapi;
 mod reload;
 mod start;
 mod upstreams;

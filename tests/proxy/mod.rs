@@ -4,6 +4,7 @@
 mod bodies;
 mod client;
 mod connections;
+mod domains;
 mod framing;
 mod origin;
 mod origins;

@@ -87,15 +87,27 @@ impl Gateway {
             child: program(&folder, &arguments).spawn().unwrap(),
             folder,
         };
+        gateway.await_readiness();
+        gateway
+    }
+
+    fn await_readiness(&mut self) {
         until("readiness", || {
-            let ended = gateway.child.try_wait().unwrap();
-            assert!(ended.is_none(), "it ended: {}", gateway.log());
-            gateway
-                .ask("GET", "/ready")
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended: {}", self.log());
+            self.ask("GET", "/ready")
                 .ok()
                 .filter(|(status, _)| *status == 200)
         });
-        gateway
+    }
+
+    /// Kills it as a power cut would, and starts another one in the same folder.
+    pub(crate) fn restart_after_kill(&mut self, driver: &str) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let arguments = ["run", "--config", "sluice.yaml", "--driver", driver];
+        self.child = program(&self.folder, &arguments).spawn().unwrap();
+        self.await_readiness();
     }
 
     /// What it said.
@@ -118,6 +130,18 @@ impl Gateway {
     pub(crate) fn ask(&self, method: &str, path: &str) -> io::Result<(u16, Value)> {
         let mut client = Client::connect_unix(&self.folder.join("state/sluice.sock"))?;
         let response = client.ask(method, path)?;
+        Ok((response.status, serde_json::from_str(&response.body)?))
+    }
+
+    /// Gives the admin API an order by its socket.
+    pub(crate) fn order(&self, path: &str, body: &Value) -> io::Result<(u16, Value)> {
+        let mut client = Client::connect_unix(&self.folder.join("state/sluice.sock"))?;
+        let body = body.to_string();
+        client.send(&format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ))?;
+        let response = client.response()?;
         Ok((response.status, serde_json::from_str(&response.body)?))
     }
 

@@ -4,15 +4,16 @@
 //! connections at most; one that takes nothing of its answer is closed. A browser is kept out: it
 //! could be led here by a page of somebody else's (DNS rebinding, forged posts).
 
-use super::refusal;
+use super::{Api, refusal};
 use axum::{
     body::{Body, HttpBody, to_bytes},
-    extract::{ConnectInfo, Request, connect_info::Connected},
-    http::{HeaderValue, Method, StatusCode, header},
+    extract::{ConnectInfo, Request, State, connect_info::Connected},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::Response,
     serve::{IncomingStream, Listener},
 };
+use sha2::{Digest, Sha256};
 use std::{
     future::Future,
     io,
@@ -56,6 +57,47 @@ pub(super) struct Local(pub(super) UnixListener);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Call {
     came: Arc<AtomicBool>,
+    /// Who is at the other end.
+    peer: Peer,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug, Default)]
+enum Peer {
+    #[default]
+    Unknown,
+    /// A process of this user.
+    User(u32),
+    /// Somebody at this address.
+    Address(std::net::IpAddr),
+}
+
+/// Who gives an order: for the record that is kept of it.
+#[derive(Clone, Debug)]
+pub(super) enum Caller {
+    /// A user of this machine.
+    User(u32),
+    /// The holder of a token, by its name.
+    Token(String),
+    /// Somebody at an address, where no tokens are asked for.
+    Address(String),
+}
+
+impl Caller {
+    /// The name in a stage's history.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::User(uid) => {
+                let user = nix::unistd::User::from_uid((*uid).into()).ok().flatten();
+                match user {
+                    Some(user) => format!("{} (uid {uid})", user.name),
+                    None => format!("uid {uid}"),
+                }
+            }
+            Self::Token(name) => format!("token {name}"),
+            Self::Address(address) => address.clone(),
+        }
+    }
 }
 
 impl<L> Door<L> {
@@ -67,19 +109,25 @@ impl<L> Door<L> {
     }
 
     /// Accepts by `accept` as soon as there is a place.
-    async fn admit<S>(&self, accept: impl AsyncFn(&L) -> io::Result<S>) -> (Visit<S>, Call) {
+    async fn admit<S>(
+        &self,
+        accept: impl AsyncFn(&L) -> io::Result<(S, Peer)>,
+    ) -> (Visit<S>, Call) {
         let place = Arc::clone(&self.places).acquire_owned().await;
         let place = place.expect("the semaphore is never closed");
-        let stream = loop {
+        let (stream, peer) = loop {
             match accept(&self.listener).await {
-                Ok(stream) => break stream,
+                Ok(accepted) => break accepted,
                 Err(error) => {
                     tracing::debug!(%error, "the admin API cannot accept for now");
                     sleep(PAUSE).await;
                 }
             }
         };
-        let call = Call::default();
+        let call = Call {
+            peer,
+            ..Call::default()
+        };
         let visit = Visit {
             stream,
             call: call.clone(),
@@ -96,8 +144,11 @@ impl Listener for Door<TcpListener> {
     type Addr = Call;
 
     async fn accept(&mut self) -> (Self::Io, Call) {
-        self.admit(async |listener: &TcpListener| Ok(listener.accept().await?.0))
-            .await
+        self.admit(async |listener: &TcpListener| {
+            let (stream, address) = listener.accept().await?;
+            Ok((stream, Peer::Address(address.ip())))
+        })
+        .await
     }
 
     fn local_addr(&self) -> io::Result<Call> {
@@ -110,8 +161,12 @@ impl Listener for Door<Local> {
     type Addr = Call;
 
     async fn accept(&mut self) -> (Self::Io, Call) {
-        self.admit(async |listener: &Local| Ok(listener.0.accept().await?.0))
-            .await
+        self.admit(async |listener: &Local| {
+            let (stream, _) = listener.0.accept().await?;
+            let user = stream.peer_cred().map(|user| Peer::User(user.uid()));
+            Ok((stream, user.unwrap_or_default()))
+        })
+        .await
     }
 
     fn local_addr(&self) -> io::Result<Call> {
@@ -222,6 +277,65 @@ pub(super) async fn one_request(
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
     response
+}
+
+/// Refuses who has no token, where tokens are asked for, and tells the handlers who asks. Whether
+/// the process lives may be asked by everybody.
+pub(super) async fn authorised(
+    State(api): State<Api>,
+    ConnectInfo(call): ConnectInfo<Call>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let caller = match call.peer {
+        Peer::User(uid) => Caller::User(uid),
+        Peer::Unknown => Caller::Address("a local process".to_owned()),
+        Peer::Address(address) => {
+            let tokens = api.shared.tokens();
+            match holder(&tokens, request.headers()) {
+                Some(name) => Caller::Token(name),
+                None if tokens.is_empty() || is_open(request.uri().path()) => {
+                    Caller::Address(address.to_string())
+                }
+                None => {
+                    let mut refused = refusal(StatusCode::UNAUTHORIZED, "a bearer token is needed");
+                    let scheme = HeaderValue::from_static("Bearer");
+                    refused
+                        .headers_mut()
+                        .insert(header::WWW_AUTHENTICATE, scheme);
+                    return refused;
+                }
+            }
+        }
+    };
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+/// Whether everybody may ask for this page.
+fn is_open(path: &str) -> bool {
+    matches!(path, "/health" | "/ready")
+}
+
+/// Whose token the request carries. Every hash is compared whole, so that time tells nothing.
+fn holder(tokens: &[(String, [u8; 32])], headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
+    if !scheme.eq_ignore_ascii_case(b"Bearer ") {
+        return None;
+    }
+    let hash: [u8; 32] = Sha256::digest(token.trim_ascii()).into();
+    let mut found = None;
+    for (name, known) in tokens {
+        let differs = known
+            .iter()
+            .zip(&hash)
+            .fold(0, |all, (one, other)| all | one ^ other);
+        if differs == 0 {
+            found = Some(name.clone());
+        }
+    }
+    found
 }
 
 /// Refuses a request that names another host than this one: a name that somebody else's server

@@ -1,4 +1,4 @@
-//! The admin API: what the process does, and two orders.
+//! The admin API: what the process does, what is deployed, and orders.
 //!
 //! It is served on the state folder's socket, for the command line, and on the address that the
 //! configuration names. It reads what the gateway's loop shares and sends it orders; it changes
@@ -7,6 +7,7 @@
 mod door;
 mod pages;
 mod process;
+mod stages;
 
 use super::{
     deployments::{ChangeRequest, StageKey},
@@ -41,8 +42,8 @@ use tokio::{
 /// Orders that wait for the gateway's loop; more are refused with 503.
 const ORDERS_MAX: usize = 16;
 
-/// Bytes of a request's body. None of the orders has one.
-const BODY_BYTES_MAX: usize = 4096;
+/// Bytes of a request's body: a canary's variables and a reason.
+const BODY_BYTES_MAX: usize = 128 * 1024;
 
 /// What the gateway is told by the API.
 #[derive(Debug)]
@@ -52,7 +53,10 @@ pub(super) enum Order {
     /// Open the access log's path again.
     ReopenLogs(oneshot::Sender<Result<(), Failure>>),
     /// Change what a stage serves.
-    Change(ChangeRequest, oneshot::Sender<Result<Changed, Failure>>),
+    Change(
+        Box<ChangeRequest>,
+        oneshot::Sender<Result<Changed, Failure>>,
+    ),
     /// Say what a deploy to the stage would change.
     Differences(StageKey, oneshot::Sender<Result<Vec<Difference>, Failure>>),
     /// Remove old deployments of the API, but so many of the newest.
@@ -170,6 +174,31 @@ fn router(api: Api) -> Router {
         .route("/upstreams", get(pages::upstreams))
         .route("/reload", post(reload))
         .route("/logs/reopen", post(reopen_logs))
+        .route("/openapi.json", get(pages::description))
+        .route("/stages", get(stages::list))
+        .route("/apis/{api}/deployments", get(stages::deployments))
+        .route("/apis/{api}/gc", post(stages::gc))
+        .route("/apis/{api}/stages/{stage}", get(stages::show))
+        .route("/apis/{api}/stages/{stage}/diff", get(stages::diff))
+        .route("/apis/{api}/stages/{stage}/deploy", post(stages::deploy))
+        .route("/apis/{api}/stages/{stage}/promote", post(stages::promote))
+        .route(
+            "/apis/{api}/stages/{stage}/rollback",
+            post(stages::rollback),
+        )
+        .route("/apis/{api}/stages/{stage}/canary", post(stages::canary))
+        .route(
+            "/apis/{api}/stages/{stage}/canary/promote",
+            post(stages::canary_promote),
+        )
+        .route(
+            "/apis/{api}/stages/{stage}/canary/abort",
+            post(stages::canary_abort),
+        )
+        .layer(middleware::from_fn_with_state(
+            api.clone(),
+            door::authorised,
+        ))
         .layer(middleware::from_fn(door::one_request))
         .layer(middleware::from_fn(door::own_origin))
         .with_state(api)
@@ -244,4 +273,26 @@ fn status_of(failure: &Failure) -> StatusCode {
 fn refusal(status: StatusCode, message: &str) -> Response {
     let body = Json(json!({ "message": message }));
     (status, [(header::CACHE_CONTROL, "no-store")], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    /// The description names every route of the router, and no other.
+    #[test]
+    fn the_description_has_every_route() {
+        let source = include_str!("mod.rs");
+        let mut served: Vec<&str> = source
+            .split(".route(")
+            .filter_map(|rest| rest.trim_start().strip_prefix("\"/"))
+            .filter_map(|rest| rest.split_once('"'))
+            .map(|(path, _)| path)
+            .collect();
+        let document: serde_json::Value =
+            serde_json::from_str(include_str!("openapi.json")).expect("JSON");
+        let told = document["paths"].as_object().expect("paths").keys();
+        let mut told: Vec<&str> = told.map(|path| &path[1..]).collect();
+        served.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(served, told);
+    }
 }

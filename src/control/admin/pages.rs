@@ -23,8 +23,17 @@ pub(super) async fn index() -> &'static str {
      GET  /generation    what is served, and where it listens\n\
      GET  /config        the configuration's file\n\
      GET  /upstreams     endpoints: health, ejections, connections\n\
+     GET  /stages        every stage, and what it serves\n\
+     GET  /openapi.json  all of this, and the orders for deployments, as an OpenAPI document\n\
      POST /reload        take up the configuration as it now stands\n\
      POST /logs/reopen   open the access log's file again\n"
+}
+
+/// The API's description.
+const DESCRIPTION: &str = include_str!("openapi.json");
+
+pub(super) async fn description() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION).into_response()
 }
 
 pub(super) async fn metrics(State(api): State<Api>) -> Response {

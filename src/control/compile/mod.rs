@@ -1,11 +1,13 @@
 //! Checked to compiled: a configuration becomes the snapshot that workers serve.
 //!
-//! `routing.rs` makes the tables, `stage.rs` one stage of them, `upstreams.rs` the origins, this file
-//! what holds for every request. What outlives a snapshot (buckets, metrics, health) is found again by its identity in
+//! `routing.rs` makes the tables, `stage.rs` one stage of them, `rules.rs` the hosts' routing rules,
+//! `upstreams.rs` the origins, this file what holds for every request. What outlives a snapshot
+//! (buckets, metrics, health) is found again by its identity in
 //! [`Kept`]. Names have been looked up before: [`Addresses`] is an argument. Nothing here binds,
 //! waits or publishes.
 
 mod routing;
+mod rules;
 mod stage;
 mod upstreams;
 

@@ -1,7 +1,7 @@
 //! Hosts and stages: the tables that a request is looked up in.
 
 use super::{
-    Kept, Sources,
+    Kept, Sources, rules,
     stage::{self, Around, Told},
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
         checked::{HostPattern, Upstream},
     },
     observe::{Block, Format},
-    route::{BasePathRule, Hosts},
+    route::Hosts,
     snapshot::{Routing, Stage},
 };
 use std::sync::Arc;
@@ -90,13 +90,14 @@ fn around<'a, 'k, 'd>(
 }
 
 fn hosts(checked: &Checked, firsts: &[usize], found: &mut Vec<Mistake>) -> Hosts<u32> {
-    let mut hosts = Hosts::builder(BasePathRule::Segments);
+    let mut hosts = Hosts::builder();
     for domain in &checked.domains {
         let host = match &domain.pattern {
             HostPattern::Exact(host) => host.clone(),
             HostPattern::Wildcard(host) => format!("*.{host}"),
             HostPattern::Any => "*".to_owned(),
         };
+        rules::attach(domain, &host, firsts, &mut hosts, found);
         for mapping in &domain.mappings {
             let stage = (firsts[mapping.api] + mapping.stage) as u32;
             if let Err(error) = hosts.insert(&host, &mapping.base_path, stage) {

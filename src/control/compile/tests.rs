@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    http::FieldLines,
     model,
     route::Params,
     snapshot::{Integration, Miss, Route, Stage},
@@ -331,14 +332,53 @@ domains:
 ";
     let snapshot = compiled(text);
     let stage = |host: &str, path: &str| {
-        let found = snapshot
-            .routing
-            .hosts
-            .find(host.as_bytes(), path.as_bytes())?;
+        let found =
+            snapshot
+                .routing
+                .hosts
+                .find(host.as_bytes(), path.as_bytes(), FieldLines::default())?;
         Some(&*snapshot.routing.stages[*found.value as usize].name)
     };
     assert_eq!(stage("a.test", "/"), Some("two"));
     assert_eq!(stage("b.test:80", "/x/y/z"), Some("three"));
     assert_eq!(stage("b.test", "/x"), None);
     assert_eq!(stage("else", "/x/y"), Some("one"));
+}
+
+#[test]
+fn hosts_have_their_rules_and_their_way_with_base_paths() {
+    let text = "listeners: [{ address: '127.0.0.1:0' }]
+apis:
+  a: { routes: { GET /: { integration: { type: mock } } }, stages: { one: {}, two: {}, three: {} } }
+domains:
+  both.test:
+    /: { api: a, stage: one }
+    rules:
+      - { priority: 2, id: second, api: a, stage: three, headers: { host: '*' } }
+      - { priority: 1, api: a, stage: two, base_path: x/y, strip_base_path: false }
+  letters.test: { base_paths: prefix, /: { api: a, stage: one }, /x: { api: a, stage: two },
+                  /x/y: { api: a, stage: three } }
+  rules.test: { routing: rules, /: { api: a, stage: one },
+                rules: [{ priority: 9, base_path: x, api: a, stage: two }] }
+  mappings.test: { routing: mappings, /: { api: a, stage: one },
+                   rules: [{ priority: 9, api: a, stage: two }] }
+";
+    let snapshot = compiled(text);
+    let check = |host: &str, path: &str, expected: Option<(&str, &str, &str)>| {
+        let hosts = &snapshot.routing.hosts;
+        let found = hosts.find(host.as_bytes(), path.as_bytes(), FieldLines::default());
+        let found = found.map(|found| {
+            let stage = &*snapshot.routing.stages[*found.value as usize].name;
+            let rule = found.matched.map_or("", |matched| &matched.rule);
+            (stage, std::str::from_utf8(found.rest).unwrap(), rule)
+        });
+        assert_eq!(found, expected, "{host}{path}");
+    };
+    check("both.test", "/x/y/z", Some(("two", "/x/y/z", "1")));
+    // There is no field line here, so that the second rule takes nothing.
+    check("both.test", "/x", Some(("one", "/x", "")));
+    check("letters.test", "/xyz", Some(("two", "/xyz", "")));
+    check("rules.test", "/x/z", Some(("two", "/z", "9")));
+    check("rules.test", "/", None);
+    check("mappings.test", "/x", Some(("one", "/x", "")));
 }

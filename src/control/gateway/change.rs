@@ -5,15 +5,15 @@ use super::{Gateway, start};
 use crate::{
     bounds, clock,
     control::{
-        compile::{self, Kept},
+        compile::{self, Addresses, Kept},
         compiler::Registries,
-        deployments::{Change, ChangeRequest, StageKey},
+        deployments::{Change, ChangeRequest, Prepared, StageKey},
         failure::Failure,
         load::load,
         status::Live,
     },
     deploy::{By, Difference, Side, StageState, Verdict, Watch, diff},
-    model::Definition,
+    model::{Checked, Definition},
     observe::routes::RouteTotals,
     snapshot::{Snapshot, Stage},
 };
@@ -86,10 +86,32 @@ impl Gateway {
             .await??;
         let addresses = self.names.look_up_new(&checked).await;
         let before = self.shared.published.load();
-        let (shared, compiled_of) = (Arc::clone(&self.shared), Arc::clone(&checked));
-        let names = key.clone();
-        let generation = self
-            .compiler
+        let generation = self.carry_out(prepared, &key, &checked, addresses).await?;
+        let _ = self.reaper.send(before);
+        if !Arc::ptr_eq(&self.checked, &checked) {
+            self.names.follow(&checked);
+            self.checked = checked;
+        }
+        self.probes.follow(&self.shared.published.load().upstreams);
+        self.show_stages().await?;
+        let state = self.shared.stages().get(&key).cloned().unwrap_or_default();
+        let needs_restart = start::needs_restart(&self.options, &self.begun, &self.checked);
+        let live = self.say_live(begun, generation, needs_restart).await;
+        Ok(Changed { state, live })
+    }
+
+    /// Compiles what was prepared, writes it, publishes it; the new generation. The steps that
+    /// cannot fail come last.
+    async fn carry_out(
+        &self,
+        prepared: Prepared,
+        key: &StageKey,
+        checked: &Arc<Checked>,
+        addresses: Arc<Addresses>,
+    ) -> Result<u64, Failure> {
+        let (shared, checked) = (Arc::clone(&self.shared), Arc::clone(checked));
+        let key = key.clone();
+        self.compiler
             .run(move |registries: &mut Registries| {
                 let served = shared.published.load();
                 let now = clock::now();
@@ -102,14 +124,9 @@ impl Gateway {
                     now,
                 };
                 let sources = &prepared.sources;
-                let stage = (&*names.0, &*names.1);
+                let stage = (&*key.0, &*key.1);
                 let snapshot = compile::recompile_stage(
-                    &served,
-                    &compiled_of,
-                    stage,
-                    sources,
-                    &addresses,
-                    &mut kept,
+                    &served, &checked, stage, sources, &addresses, &mut kept,
                 )?;
                 let generation = snapshot.generation;
                 let deployments = registries.deployments.as_mut();
@@ -119,20 +136,9 @@ impl Gateway {
                 registries
                     .canaries
                     .retain(|_, sides| Arc::strong_count(&sides[0]) > 1);
-                Ok::<_, Failure>(generation)
+                Ok(generation)
             })
-            .await??;
-        let _ = self.reaper.send(before);
-        if !Arc::ptr_eq(&self.checked, &checked) {
-            self.names.follow(&checked);
-            self.checked = checked;
-        }
-        self.probes.follow(&self.shared.published.load().upstreams);
-        self.show_stages().await?;
-        let state = self.shared.stages().get(&key).cloned().unwrap_or_default();
-        let needs_restart = start::needs_restart(&self.options, &self.begun, &self.checked);
-        let live = self.say_live(begun, generation, needs_restart).await;
-        Ok(Changed { state, live })
+            .await?
     }
 
     /// The API's definition as the configuration file now has it.

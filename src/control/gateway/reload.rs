@@ -7,6 +7,7 @@ use super::{Gateway, answered, start};
 use crate::{
     clock::{self, Instant},
     control::{
+        check::not_served,
         compile::{self, Addresses, Kept, Sources},
         compiler::Registries,
         failure::Failure,
@@ -51,8 +52,10 @@ impl Gateway {
         let _ = self.reaper.send(before);
         let needs_restart = start::needs_restart(&self.options, &self.begun, &checked);
         self.level.set(checked.log.level);
+        self.shared.let_in(checked.admin_tokens.clone());
         self.names.follow(&checked);
         self.checked = checked;
+        self.say_not_served();
         self.show_stages().await?;
         self.probes.follow(&self.shared.published.load().upstreams);
         let live = self.say_live(begun, generation, needs_restart).await;
@@ -95,6 +98,13 @@ impl Gateway {
                 Ok(change)
             })
             .await?
+    }
+
+    /// Says which routes answer 501, and for want of what.
+    pub(super) fn say_not_served(&self) {
+        for (missing, routes) in not_served(&self.checked) {
+            tracing::warn!(%missing, routes, "routes are answered 501 for want of something");
+        }
     }
 
     /// Waits until the workers serve `generation`, and says so.

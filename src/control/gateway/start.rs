@@ -2,7 +2,7 @@
 
 use super::{Gateway, Options, answered, listeners::Listeners, logging::LogLevel};
 use crate::{
-    clock,
+    clock::{self, Instant},
     control::{
         admin,
         compile::{self, Addresses, Kept, Sources},
@@ -71,7 +71,15 @@ pub(super) async fn start(
     })
     .map_err(Failure::Workers)?;
     let status = first_status(&options, &admin, workers, fleet.driver());
-    let shared = Arc::new(Shared::new(published, cells, metrics, log, status));
+    let shared = Arc::new(Shared::new(
+        published,
+        cells,
+        metrics,
+        log,
+        status,
+        checked.state_dir.clone(),
+    ));
+    shared.let_in(checked.admin_tokens.clone());
     let orders = admin.serve(&shared);
     let mut gateway = Gateway {
         options,
@@ -89,15 +97,7 @@ pub(super) async fn start(
         watches: HashMap::new(),
         _state_dir: state_dir,
     };
-    gateway
-        .probes
-        .follow(&gateway.shared.published.load().upstreams);
-    let (count, driver) = (gateway.shared.cells.len(), gateway.fleet.driver());
-    tracing::info!("workers: {count}, waiting by {driver}");
-    gateway.show_stages().await?;
-    gateway.listen(change).await;
-    gateway.say_live(begun, FIRST, Vec::new()).await;
-    gateway.shared.tell(|status| status.phase = Phase::Serving);
+    gateway.begin(change, begun).await?;
     Ok(gateway)
 }
 
@@ -233,6 +233,20 @@ fn backlogs_differ(begun: &Checked, next: &Checked) -> bool {
 }
 
 impl Gateway {
+    /// Lets clients in and says so.
+    async fn begin(&mut self, change: Change, begun: Instant) -> Result<(), Failure> {
+        let upstreams = &self.shared.published.load().upstreams;
+        self.probes.follow(upstreams);
+        let (count, driver) = (self.shared.cells.len(), self.fleet.driver());
+        tracing::info!("workers: {count}, waiting by {driver}");
+        self.say_not_served();
+        self.show_stages().await?;
+        self.listen(change).await;
+        self.say_live(begun, FIRST, Vec::new()).await;
+        self.shared.tell(|status| status.phase = Phase::Serving);
+        Ok(())
+    }
+
     /// Has the new listeners served and the gone ones closed. Bound already, so nothing can fail.
     pub(super) async fn listen(&mut self, change: Change) {
         for (open, sockets) in change.opened {

@@ -4,11 +4,12 @@ use super::{Walk, narrow};
 use crate::{
     http::Method,
     model::{
-        checked::{Api, Follows, PathTemplate, Stage, StageRoute},
+        checked::{Api, Compat, Follows, PathTemplate, Stage, StageRoute},
         definition::{AllowPaths, Definition, Integration, Limit, MethodMiss, Route, Throttle},
         document::{self, Allowed},
-        mistake::{Path, Place, nearest},
+        mistake::{Path, Place, Source, nearest},
         names::{self, Wrong},
+        openapi::{self, BasePath, ImportOptions},
         scalar::{Or, Size, Unlimited},
         setting::{Map, Named, Placed},
         template::TargetPath,
@@ -53,6 +54,18 @@ impl Walk<'_> {
                     if written.method_not_allowed.value {
                         definition.method_miss = MethodMiss::NotAllowed;
                     }
+                    if let Some(openapi) = written.openapi.value {
+                        let imported = self.openapi(openapi, path.key("openapi"));
+                        definition = merged(definition, imported);
+                    } else if written.routes.value.0.is_empty() {
+                        let what = "\"routes\" is missing";
+                        self.wrong(
+                            place,
+                            path,
+                            what,
+                            "write at least one, or name an \"openapi\" document",
+                        );
+                    }
                     for (key, place, route) in self.routes(written.routes.value, path, upstreams) {
                         places.insert(key.clone(), place);
                         definition.routes.insert(key, route);
@@ -68,6 +81,39 @@ impl Walk<'_> {
                 }
             })
             .collect()
+    }
+
+    /// The definition that an OpenAPI document holds; empty where it is wrong, which is recorded.
+    fn openapi(&mut self, written: document::OpenApi, path: Path<'_>) -> Definition {
+        let place = written.file.place;
+        let file = self.folder.join(&written.file.value);
+        let text = match (self.files)(&file) {
+            Ok(text) => text,
+            Err(why) => {
+                let what = format!("cannot read {}: {why}", file.display());
+                self.wrong(place, path, what, "");
+                return Definition::default();
+            }
+        };
+        let mut options = ImportOptions::default();
+        if let Some(written) = written.options {
+            options.base_path = match written.base_path.value {
+                document::BasePath::Ignore => BasePath::Ignore,
+                document::BasePath::Prepend => BasePath::Prepend,
+                document::BasePath::Split => BasePath::Split,
+            };
+            options.origins = pairs(written.origins.value).into_iter().collect();
+            options.lambda_endpoint = written.lambda_endpoint.value;
+        }
+        let source = Source::new(&written.file.value, &text);
+        match openapi::import(&source, &options) {
+            Ok(imported) => imported.definition,
+            Err(mistakes) => {
+                let what = format!("the document cannot be served:\n{mistakes}");
+                self.wrong(place, path, what.trim_end(), "");
+                Definition::default()
+            }
+        }
     }
 
     fn routes(
@@ -298,6 +344,26 @@ impl Walk<'_> {
                 })
             })
             .collect()
+    }
+}
+
+/// What the configuration says of an API, over what its document says.
+fn merged(written: Definition, imported: Definition) -> Definition {
+    Definition {
+        description: match written.description.is_empty() {
+            true => imported.description,
+            false => written.description,
+        },
+        compat: match written.compat {
+            Compat::None => imported.compat,
+            Compat::HttpApi | Compat::RestApi => written.compat,
+        },
+        method_miss: match written.method_miss {
+            MethodMiss::NotFound => imported.method_miss,
+            MethodMiss::NotAllowed => written.method_miss,
+        },
+        routes: imported.routes,
+        openapi: imported.openapi,
     }
 }
 

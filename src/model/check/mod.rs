@@ -7,10 +7,11 @@
 mod api;
 mod domains;
 mod process;
+mod rules;
 mod upstream;
 
 use super::{
-    Mistake, Place, Source,
+    Files, Mistake, Place, Source,
     checked::{self, Checked},
     document::{Document, Upstream},
     mistake::{self, Path},
@@ -26,11 +27,15 @@ use std::{collections::HashMap, path::Path as FilePath};
 pub(super) fn check(
     document: Document,
     source: &Source,
-    folder: &FilePath,
+    (folder, files): (&FilePath, Files<'_>),
     found: &mut Vec<Mistake>,
 ) -> Checked {
     let root = Path::ROOT;
-    let mut walk = Walk { folder, found };
+    let mut walk = Walk {
+        folder,
+        files,
+        found,
+    };
     let admin = document.admin.value;
     let admin_tokens = walk.admin_tokens(admin.as_ref());
     let (listeners, admin) = walk.addresses(&document.listeners.value, admin);
@@ -82,6 +87,7 @@ pub(super) fn implied_upstream(name: &str, address: &str) -> Option<checked::Ups
     let written = Upstream::decode(&node, Path::ROOT, &mut found)?;
     let mut walk = Walk {
         folder: FilePath::new(""),
+        files: &|_| Err(String::new()),
         found: &mut found,
     };
     let mut upstream = walk.upstream(written, Path::ROOT)?;
@@ -101,6 +107,8 @@ fn names<T>(map: &Map<T>) -> HashMap<String, usize> {
 struct Walk<'a> {
     /// The folder that relative paths start from.
     folder: &'a FilePath,
+    /// Reads the files that the document names.
+    files: Files<'a>,
     /// What was found to be wrong. Grows only.
     found: &'a mut Vec<Mistake>,
 }

@@ -6,7 +6,7 @@ use crate::{
         mistake::{Mistake, Path},
         scalar::{DAY, Or, Rate, Size, Unlimited},
         setting::{self, Map, Placed, Setting, settings, words},
-        tree::Node,
+        tree::{Node, Value},
     },
 };
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -25,10 +25,27 @@ settings! {
         method_not_allowed: bool, default(false);
         /// The routes: `METHOD /path`, `ANY /path` or `$default`. In a path `{name}` takes one
         /// segment and `{name+}`, at the end, the rest.
-        routes: Map<Route>, needed(Map(Vec::new())), within(1..=1_000_000);
+        routes: Map<Route>, default(Map(Vec::new())), within(0..=1_000_000);
+        /// An OpenAPI document (3.1, 3.0 or Swagger 2.0, with Amazon's extensions) whose operations
+        /// are routes. A route written here goes before one of the document under the same key.
+        openapi: Option<OpenApi>, default(None);
         /// The stages, by name: letters, digits, `_`, `-`, or `$default`. Left out: one stage
         /// called `$default`.
         stages: Option<Map<Stage>>, default(None), within(1..=1000);
+    }
+
+    /// An OpenAPI document, with what it does not say itself.
+    struct OpenApiFile {
+        /// The document's file, relative to this file's folder.
+        file: String, required, within(1..=4096);
+        /// What the document's base path does: nothing, or it stands in front of the paths, whole
+        /// or without its first segment.
+        base_path: BasePath, default(BasePath::Ignore);
+        /// Upstreams for the origins that the document names: `https://host:port` to an upstream's
+        /// name. So a document runs elsewhere than it was written for.
+        origins: Map<String>, default(Map(Vec::new())), within(0..=1000);
+        /// Where Lambda functions are invoked. Left out: at AWS.
+        lambda_endpoint: Option<String>, default(None), within(1..=2048);
     }
 
     /// What happens to the requests that a route takes.
@@ -151,6 +168,52 @@ words! {
     pub(in crate::model) enum Mock {
         /// The only word.
         Mock = "mock",
+    }
+}
+
+words! {
+    /// What a document's base path does to its paths.
+    pub(in crate::model) enum BasePath {
+        /// Nothing.
+        Ignore = "ignore",
+        /// It stands in front of them.
+        Prepend = "prepend",
+        /// All of it but its first segment does.
+        Split = "split",
+    }
+}
+
+/// An OpenAPI document: its file alone, or with options.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::model) struct OpenApi {
+    /// The file.
+    pub(in crate::model) file: Placed<String>,
+    /// The options, if any were given.
+    pub(in crate::model) options: Option<OpenApiFile>,
+}
+
+impl Setting for OpenApi {
+    fn decode(node: &Node<'_>, path: Path<'_>, found: &mut Vec<Mistake>) -> Option<Self> {
+        if let Value::String(text) = &node.value {
+            let file = Placed {
+                value: text.clone().into_owned(),
+                place: node.place,
+            };
+            return Some(Self {
+                file,
+                options: None,
+            });
+        }
+        let options = OpenApiFile::decode(node, path, found)?;
+        Some(Self {
+            file: options.file.clone(),
+            options: Some(options),
+        })
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let with_options = OpenApiFile::schema(generator);
+        json_schema!({ "anyOf": [{ "type": "string" }, with_options] })
     }
 }
 

@@ -5,13 +5,16 @@
 //! in `check`, and nothing beyond `model` sees these types.
 
 mod api;
+mod domain;
 mod upstream;
 
 pub use api::Compat;
 pub(super) use api::{
-    Allowed, Api, HttpIntegration, Integration, Mapping, MockIntegration, Route, Stage, StageRoute,
-    Throttle,
+    Allowed, Api, BasePath, HttpIntegration, Integration, Mapping, MockIntegration, OpenApi, Route,
+    Stage, StageRoute, Throttle,
 };
+pub use domain::BasePaths;
+pub(super) use domain::{Domain, Listed, Routing, Rule};
 pub(super) use upstream::{Balance, Endpoint, HealthCheck, HealthCheckType, Resolve, Upstream};
 
 use super::{
@@ -56,11 +59,10 @@ settings! {
         upstreams: Map<Upstream>, default(Map(Vec::new()));
         /// The APIs, by name: letters, digits, `_`, `-` and `.`.
         apis: Map<Api>, needed(Map(Vec::new())), within(1..=100_000);
-        /// Which API and stage answers, by host and base path. Hosts are exact
-        /// (`api.example.com`), one wildcard label in front (`*.example.com`), or `*` for all;
-        /// base paths are `/` or `/a/b`. Left out where there is one API with one stage: that one
-        /// answers to everything.
-        domains: Option<Map<Map<Mapping>>>, default(None);
+        /// Which API and stage answers, by host. Hosts are exact (`api.example.com`), one wildcard
+        /// label in front (`*.example.com`), or `*` for all. Left out where there is one API with
+        /// one stage: that one answers to everything.
+        domains: Option<Map<Domain>>, default(None);
     }
 
     /// One address to accept connections at.

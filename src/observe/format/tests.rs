@@ -45,6 +45,9 @@ fn variables() {
           &record, "192.0.2.7 - - [21/Sep/2026:14:13:20 +0000] \"GET /orders/{id} HTTP/1.1\" 200 13 9b6c0f5e-0000-4000-8000-00000000002a");
     check("$context.apiId/$context.stage $context.routeKey", &record, "orders/prod GET /orders/{id}");
     check("$context.domainName $context.domainPrefix",      &record, "api.example.com api");
+    check("$context.customDomain.basePathMatched $context.customDomain.routingRuleIdMatched", &record, "shop/v1 -");
+    let ruled = Record { routing_rule: "beta", base_path: "", ..record.clone() };
+    check("$context.customDomain.basePathMatched $context.customDomain.routingRuleIdMatched", &ruled, "- beta");
     check("$context.requestTimeEpoch $context.responseLatency $context.integrationLatency", &record, "1790000000123 1 0");
     check("$context.dataProcessed",                         &record, "190");
     check("$context.accountId,$context.xrayTraceId",        &record, "-,-");
