@@ -66,6 +66,11 @@ fn paths() {
 }
 
 #[test]
+fn openapi_documents() {
+    check("openapi", targets::openapi::run);
+}
+
+#[test]
 fn configurations() {
     check("config", targets::config::run);
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod chunked;
 pub(crate) mod config;
+pub(crate) mod openapi;
 pub(crate) mod path;
 pub(crate) mod request_head;
 pub(crate) mod response_head;

@@ -154,7 +154,10 @@ impl Import {
     }
 
     fn beside(&self, kept: &str) -> PathBuf {
-        self.config.parent().unwrap_or(Path::new("")).join(kept)
+        match self.config.parent() {
+            Some(folder) => folder.join(kept),
+            None => PathBuf::from(kept),
+        }
     }
 
     /// What to put into the configuration.
@@ -204,11 +207,9 @@ fn read(file: &Path) -> io::Result<String> {
 
 /// Writes a file that is not there yet.
 fn write(path: &Path, text: &str) -> Result<(), String> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            format!("{} is there already: nothing is written", path.display())
-        }
-        _ => format!("{}: {error}", path.display()),
+    let failed = |error: io::Error| match error.kind() == io::ErrorKind::AlreadyExists {
+        true => format!("{} is there already: nothing is written", path.display()),
+        false => format!("{}: {error}", path.display()),
     };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;

@@ -285,8 +285,9 @@ pub(super) fn fit(found: Vec<Found>, compat: Compat, notes: &mut Notes) -> Vec<F
                 Ok(template) => {
                     beside(&template, &mut shapes, compat, at, notes);
                     let (key, shape) = (format!("{method} {path}"), shape(&template));
-                    if let Some(other) = shapes.insert(format!("{method} {shape}"), key.clone()) {
-                        let what = format!("{key} takes the same requests as {other}");
+                    let written = operation.key.clone();
+                    if let Some(other) = shapes.insert(format!("{method} {shape}"), written) {
+                        let what = format!("{} takes the same requests as {other}", operation.key);
                         notes.mistake(at, what, "take one of them out");
                         continue;
                     }

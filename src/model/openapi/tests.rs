@@ -104,7 +104,12 @@ fn leaves(value: &Value, at: &str, out: &mut Vec<String>) {
                 leaves(value, &pointer::child(at, &index.to_string()), out);
             }
         }
-        _ => out.push(at.to_owned()),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => out.push(at.to_owned()),
     }
 }
 
@@ -139,6 +144,11 @@ fn every_extension_of_amazons_is_spoken_of() {
         matches!(&line.outcome, Outcome::Ignored(why) if why.contains("no extension") || why.contains("no such key"))
     });
     let unknown: Vec<&str> = unknown.map(|line| line.what.as_str()).collect();
+    assert!(
+        report
+            .wrong()
+            .any(|line| line.what == "x-amazon-apigateway-future")
+    );
     assert_eq!(
         unknown,
         [
@@ -154,7 +164,6 @@ fn every_extension_of_amazons_is_spoken_of() {
             "x-scheme",
             "x-authorizer",
             "x-components",
-            "x-amazon-apigateway-future",
             "x-root",
         ]
     );
@@ -185,7 +194,7 @@ fn check_base_path(document: &str, way: BasePath, listed: &Value, mapping: Optio
     }
     for path in listed {
         let below = |own: &&str| *own == path || own.starts_with(path.trim_end_matches('/'));
-        assert!(paths.iter().any(|own| below(&own)), "{path} in {paths:?}");
+        assert!(paths.iter().any(below), "{path} in {paths:?}");
     }
     assert_eq!(made.mapping.as_deref(), mapping);
     // What is exported has the base path in its paths, and keeps them.

@@ -28,6 +28,9 @@ impl Look<'_> {
             };
         }
         self.request_parameters(fields, at);
+        if kind == "aws_proxy" {
+            self.responses_of_origin(fields, at, kind);
+        }
         let uri_at = pointer::child(at, "uri");
         let Some(text) = fields.get("uri").and_then(uri::text) else {
             let why = "no text: write the function's ARN out";

@@ -27,7 +27,8 @@ impl Look<'_> {
     fn security(&mut self) {
         let document = self.site.document;
         // What stands at the root counts where the operation says nothing.
-        let own = self.operation.get("security").map(|value| (value, self.at));
+        let own = self.operation.get("security").filter(|own| !own.is_null());
+        let own = own.map(|value| (value, self.at));
         let Some((written, above)) =
             own.or_else(|| document.get("security").map(|value| (value, "")))
         else {
@@ -98,7 +99,8 @@ impl Look<'_> {
 
     fn validation(&mut self) {
         let document = self.site.document;
-        let own = self.operation.get(VALIDATOR).map(|value| (value, self.at));
+        let own = self.operation.get(VALIDATOR).filter(|own| !own.is_null());
+        let own = own.map(|value| (value, self.at));
         let Some((written, above)) =
             own.or_else(|| document.get(VALIDATOR).map(|value| (value, "")))
         else {

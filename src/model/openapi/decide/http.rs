@@ -136,7 +136,12 @@ impl Look<'_> {
         }
     }
 
-    fn responses_of_origin(&mut self, fields: &Map<String, Value>, at: &str, kind: &str) {
+    pub(super) fn responses_of_origin(
+        &mut self,
+        fields: &Map<String, Value>,
+        at: &str,
+        kind: &str,
+    ) {
         if kind == "http" {
             let what = "not a proxy: only what is mapped passes";
             self.lacks(Missing::ParameterMapping, at, "type", what);
@@ -163,12 +168,12 @@ impl Look<'_> {
         }
     }
 
-    /// What stands in the URI for each `{name}` that a mapping fills.
+    /// What stands in the URI for each `{name}` that a mapping fills; `None` where it is not served.
     pub(super) fn request_parameters(
         &mut self,
         fields: &Map<String, Value>,
         at: &str,
-    ) -> BTreeMap<String, String> {
+    ) -> BTreeMap<String, Option<String>> {
         let mut renamed = BTreeMap::new();
         let at = pointer::child(at, "requestParameters");
         let map = match fields.get("requestParameters") {
@@ -182,13 +187,16 @@ impl Look<'_> {
         };
         for (target, source) in map {
             let source = source.as_str().unwrap_or_default();
-            if let Some(name) = target.strip_prefix("integration.request.path.")
-                && let Some(piece) = self.piece(source)
-            {
-                renamed.insert(name.to_owned(), piece);
-                continue;
-            }
-            if !is_identity(target, source) {
+            let piece = self.piece(source);
+            let served = match target.strip_prefix("integration.request.path.") {
+                Some(name) => {
+                    let served = piece.is_some();
+                    renamed.insert(name.to_owned(), piece);
+                    served
+                }
+                None => is_identity(target, source),
+            };
+            if !served {
                 let what = format!("{target} out of {source}");
                 self.lacks(Missing::ParameterMapping, &at, target, what);
             }
@@ -217,7 +225,7 @@ impl Look<'_> {
         &mut self,
         text: &str,
         parsed: &Uri<'_>,
-        renamed: &BTreeMap<String, String>,
+        renamed: &BTreeMap<String, Option<String>>,
         at: &str,
     ) -> Integration {
         let Some(upstream) = self.upstream(text, parsed, at) else {
@@ -241,8 +249,11 @@ impl Look<'_> {
             };
         }
         let path = match parsed.path {
-            "" => "/".to_owned(),
+            "" => Some("/".to_owned()),
             path => filled(path, renamed),
+        };
+        let Some(path) = path else {
+            return Integration::Unset;
         };
         let form = variables::stand_in(&path).map_err(|error| error.to_string());
         let form = form.and_then(|form| {
@@ -286,8 +297,9 @@ impl Look<'_> {
     }
 }
 
-/// A path whose `{name}` are what mappings make of them; the others are the route's own.
-fn filled(path: &str, renamed: &BTreeMap<String, String>) -> String {
+/// A path whose `{name}` are what mappings make of them; the others are the route's own. `None` if
+/// it holds one whose mapping is not served.
+fn filled(path: &str, renamed: &BTreeMap<String, Option<String>>) -> Option<String> {
     let mut out = String::with_capacity(path.len());
     let mut rest = path;
     while let Some(open) = rest.find('{') {
@@ -298,7 +310,7 @@ fn filled(path: &str, renamed: &BTreeMap<String, String>) -> String {
         let name = whole.trim_matches(['{', '}']).trim_end_matches('+');
         match renamed.get(name) {
             _ if before.ends_with('$') => out.push_str(whole),
-            Some(piece) => out.push_str(piece),
+            Some(piece) => out.push_str(piece.as_deref()?),
             None if whole.ends_with('}') => {
                 out.push('{');
                 out.push_str(name);
@@ -309,7 +321,7 @@ fn filled(path: &str, renamed: &BTreeMap<String, String>) -> String {
         rest = after;
     }
     out.push_str(rest);
-    out
+    Some(out)
 }
 
 /// Whether a mapping passes on what passes of itself.

@@ -14,7 +14,7 @@ mod uri;
 
 pub(super) use mock::is_rendered;
 
-use super::{Settings, pointer, report::Notes};
+use super::{Settings, extensions, pointer, report::Notes};
 use crate::model::{
     checked::Compat,
     definition::{Integration, Limit, Missing},
@@ -250,6 +250,11 @@ impl<'a> Look<'a> {
 
 /// Reports a key that has no meaning.
 pub(super) fn unknown(notes: &mut Notes, at: &str, key: &str, of: &str) {
+    if key.starts_with(extensions::PREFIX) {
+        let why = "an extension of Amazon's that this build does not know";
+        notes.wrong(at, key, why);
+        return;
+    }
     let why = match key.starts_with("x-") {
         true => "kept; no extension that this build knows".to_owned(),
         false => format!("kept; {of} has no such key"),
