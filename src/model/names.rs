@@ -280,6 +280,18 @@ pub(super) fn network(text: &str) -> Result<IpNet, Wrong> {
         })
 }
 
+/// Fields that frame the message or belong to the connection: the gateway writes them itself.
+pub(super) const WRITTEN_BY_GATEWAY: &[&str] = &[
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// A SHA-256 in hexadecimal digits.
 pub(super) fn sha256(text: &str) -> Option<[u8; 32]> {
     let mut hash = [0; 32];

@@ -186,8 +186,7 @@ pub(super) async fn deploy(
     Path(key): Path<StageKey>,
     body: Bytes,
 ) -> Response {
-    let change = read(&body).map(|Plain { why, sequence }| (Change::Deploy, why, sequence));
-    make(&api, &caller, key, change).await
+    plain(&api, &caller, key, &body, Change::Deploy).await
 }
 
 pub(super) async fn promote(
@@ -258,8 +257,7 @@ pub(super) async fn canary_promote(
     Path(key): Path<StageKey>,
     body: Bytes,
 ) -> Response {
-    let change = read(&body).map(|Plain { why, sequence }| (Change::CanaryPromote, why, sequence));
-    make(&api, &caller, key, change).await
+    plain(&api, &caller, key, &body, Change::CanaryPromote).await
 }
 
 pub(super) async fn canary_abort(
@@ -268,8 +266,19 @@ pub(super) async fn canary_abort(
     Path(key): Path<StageKey>,
     body: Bytes,
 ) -> Response {
-    let change = read(&body).map(|Plain { why, sequence }| (Change::CanaryAbort, why, sequence));
-    make(&api, &caller, key, change).await
+    plain(&api, &caller, key, &body, Change::CanaryAbort).await
+}
+
+/// Gives an order that says nothing but what it is.
+async fn plain(
+    api: &Api,
+    caller: &Caller,
+    key: StageKey,
+    body: &Bytes,
+    change: Change,
+) -> Response {
+    let change = read(body).map(|Plain { why, sequence }| (change, why, sequence));
+    make(api, caller, key, change).await
 }
 
 /// Gives the order and says what came of it.

@@ -21,18 +21,6 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 /// The stage of an API that names none.
 const DEFAULT_STAGE: &str = "$default";
 
-/// Fields that frame the message or belong to the connection: the gateway writes them itself.
-const FRAMING: &[&str] = &[
-    "connection",
-    "content-length",
-    "date",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
 /// Where the names of upstreams lead.
 type Upstreams = HashMap<String, usize>;
 
@@ -263,7 +251,7 @@ impl Walk<'_> {
             let (Some(field), Some(value)) = (field, value) else {
                 continue;
             };
-            if FRAMING.contains(&&*field) {
+            if names::WRITTEN_BY_GATEWAY.contains(&&*field) {
                 let what = format!("{name:?} is written by the gateway");
                 self.wrong(place, path, what, "take it out");
             }

@@ -15,7 +15,7 @@ const JSON: &str = "application/json";
 /// The document as Swagger 2.0.
 pub(super) fn downgrade(mut document: Value) -> Value {
     let bodies = shared_bodies(&document);
-    references(&mut document, &bodies);
+    pointer::move_references(&mut document, &|text| moved(text, &bodies));
     let Value::Object(mut root) = document else {
         return document;
     };
@@ -353,26 +353,6 @@ fn response_spread(response: &mut Value) {
     if let Some(fields) = response.as_object_mut() {
         fields.remove("content");
         fields.extend(schema.map(|schema| ("schema".to_owned(), schema)));
-    }
-}
-
-/// Sends references to where things will be.
-fn references(value: &mut Value, bodies: &BTreeSet<String>) {
-    match value {
-        Value::Object(fields) => {
-            if let Some(Value::String(text)) = fields.get_mut("$ref")
-                && let Some(moved) = moved(text, bodies)
-            {
-                *text = moved;
-            }
-            fields
-                .values_mut()
-                .for_each(|value| references(value, bodies));
-        }
-        Value::Array(entries) => entries
-            .iter_mut()
-            .for_each(|value| references(value, bodies)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

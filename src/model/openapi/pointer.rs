@@ -33,6 +33,26 @@ pub(super) fn parent(at: &str) -> Option<&str> {
     at.rfind('/').map(|slash| &at[..slash])
 }
 
+/// Sends every reference in `value` to where `moved` says that it leads now.
+pub(super) fn move_references(value: &mut Value, moved: &dyn Fn(&str) -> Option<String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::String(text)) = fields.get_mut("$ref")
+                && let Some(moved) = moved(text)
+            {
+                *text = moved;
+            }
+            let values = fields.values_mut();
+            values.for_each(|value| move_references(value, moved));
+        }
+        Value::Array(entries) => {
+            let entries = entries.iter_mut();
+            entries.for_each(|value| move_references(value, moved));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// Why a reference leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Broken {

@@ -4,6 +4,7 @@
 //! that `downgrade` finds it again. What is not of the right type stays as it is: it is the reader's
 //! to complain of.
 
+use super::pointer;
 use serde_json::{Map, Value, json};
 
 /// Where what has no place in the other version is kept: the version of OpenAPI 3, `schemes` without a
@@ -69,7 +70,7 @@ pub(super) fn upgrade(swagger: &Value) -> Value {
     }
     out.append(&mut root);
     let mut out = Value::Object(out);
-    references(&mut out, &bodies);
+    pointer::move_references(&mut out, &|text| moved(text, &bodies));
     out
 }
 
@@ -424,26 +425,6 @@ fn response(value: &mut Value, produces: &[String]) {
         media["example"] = example;
     }
     insert_filled(fields, "content", content);
-}
-
-/// Sends references to where things moved.
-fn references(value: &mut Value, bodies: &[String]) {
-    match value {
-        Value::Object(fields) => {
-            if let Some(Value::String(text)) = fields.get_mut("$ref")
-                && let Some(moved) = moved(text, bodies)
-            {
-                *text = moved;
-            }
-            fields
-                .values_mut()
-                .for_each(|value| references(value, bodies));
-        }
-        Value::Array(entries) => entries
-            .iter_mut()
-            .for_each(|value| references(value, bodies)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
 }
 
 fn moved(text: &str, bodies: &[String]) -> Option<String> {

@@ -243,17 +243,6 @@ fn fixed_body(templates: Option<&Value>) -> Option<(String, String)> {
 
 /// A header field with a value that is known beforehand.
 fn fixed_field(target: &str, source: &str) -> Option<(String, String)> {
-    /// Fields that the gateway writes itself.
-    const FRAMING: &[&str] = &[
-        "connection",
-        "content-length",
-        "date",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
     let name = target.strip_prefix("method.response.header.")?;
     let name = names::field_name(name).ok()?;
     let value = if let Some(variable) = source.strip_prefix("stageVariables.") {
@@ -265,7 +254,7 @@ fn fixed_field(target: &str, source: &str) -> Option<(String, String)> {
         }
         names::field_value(inner).ok()?
     };
-    (!FRAMING.contains(&&*name)).then_some((name, value))
+    (!names::WRITTEN_BY_GATEWAY.contains(&&*name)).then_some((name, value))
 }
 
 #[cfg(test)]
