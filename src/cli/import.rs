@@ -35,7 +35,7 @@ pub(super) struct Import {
     /// What the document's base path does to its paths.
     #[arg(long, value_enum, default_value_t = BasePathArgument::Ignore)]
     base_path: BasePathArgument,
-    /// The upstream for an origin, as in https://api.example.com=users. May be repeated.
+    /// The upstream for an origin, as in `https://api.example.com=users`. May be repeated.
     #[arg(long = "origin", value_name = "ORIGIN=UPSTREAM", value_parser = origin)]
     origins: Vec<(String, String)>,
     /// Where Lambda functions are invoked. Left out: at AWS.

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Read are Swagger 2.0, OpenAPI 3.0 and 3.1, as JSON or YAML. Nothing of a document is lost: what
-//! does not become a route stays in [`Definition::openapi`] and [`Route::operation`], and [`export`]
+//! does not become a route stays in [`Definition::openapi`] and [`Route::operation`], and [`export()`]
 //! gives it back. Nothing is dropped in silence either: the [`Report`] accounts for all of it. What
 //! guards or changes a request and is not served is [`Missing`], so that its route answers 501.
 //! Nothing here opens a file, fetches a reference or asks the time.

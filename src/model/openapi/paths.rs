@@ -349,7 +349,7 @@ fn beside(
     }
 }
 
-/// `document` without the operations that became routes.
+/// `document` without the operations that became routes, and without the items that hold no more.
 pub(super) fn taken_out(mut document: Value) -> Value {
     let Some(Value::Object(paths)) = document.get_mut("paths") else {
         return document;
@@ -358,9 +358,8 @@ pub(super) fn taken_out(mut document: Value) -> Value {
         let Some(fields) = item.as_object_mut().filter(|_| path.starts_with('/')) else {
             return true;
         };
-        let before = fields.len();
         fields.retain(|key, _| !METHODS.contains(&key.as_str()));
-        before == fields.len() || !fields.is_empty()
+        !fields.is_empty()
     });
     document
 }

@@ -269,7 +269,6 @@ fn document() -> impl Strategy<Value = Value> {
         "consumes",
         "produces",
         "x-a",
-        "x-sluice-consumes",
     ];
     const OF_ROOT: &[&str] = &[
         "info",
