@@ -337,22 +337,19 @@ impl Walk<'_> {
 
 /// What the configuration says of an API, over what its document says.
 fn merged(written: Definition, imported: Definition) -> Definition {
-    Definition {
-        description: match written.description.is_empty() {
-            true => imported.description,
-            false => written.description,
-        },
-        compat: match written.compat {
-            Compat::None => imported.compat,
-            Compat::HttpApi | Compat::RestApi => written.compat,
-        },
-        method_miss: match written.method_miss {
-            MethodMiss::NotFound => imported.method_miss,
-            MethodMiss::NotAllowed => written.method_miss,
-        },
-        routes: imported.routes,
-        openapi: imported.openapi,
+    let mut merged = imported;
+    if !written.description.is_empty() {
+        merged.description = written.description;
     }
+    if written.method_miss == MethodMiss::NotAllowed {
+        merged.method_miss = written.method_miss;
+    }
+    if written.compat != Compat::None && written.compat != merged.compat {
+        merged.compat = written.compat;
+        // What can be served was decided under the document's own rules.
+        openapi::refresh(&mut merged);
+    }
+    merged
 }
 
 fn pairs(map: Map<String>) -> Vec<(String, String)> {

@@ -246,7 +246,7 @@ fn path_item(item: &mut Value, media: &Media, bodies: &[String]) {
 /// Takes the parameter that is the body out of a list.
 fn take_body(list: &mut Vec<Value>, bodies: &[String]) -> Option<Value> {
     let is_body = |value: &Value| {
-        let reference = super::pointer::reference(value);
+        let reference = pointer::reference(value);
         let name = reference.and_then(|text| text.strip_prefix("#/parameters/"));
         is_in(value, "body") || name.is_some_and(|name| bodies.iter().any(|body| body == name))
     };
