@@ -40,7 +40,11 @@ impl fmt::Display for Summary {
             write!(f, "{before}{count} {name}{plural}")?;
         }
         for (missing, routes) in &self.not_served {
-            write!(f, "\nanswered 501 for want of {missing}: {routes} routes")?;
+            let plural = if *routes == 1 { "" } else { "s" };
+            write!(
+                f,
+                "\nanswered 501 for want of {missing}: {routes} route{plural}"
+            )?;
         }
         Ok(())
     }

@@ -116,7 +116,8 @@ impl Report {
             .filter(|line| line.route.is_some())
             .collect();
         let work = routes.iter().filter(|line| line.outcome == Outcome::Works);
-        writeln!(f, "{} routes, {} of them work", routes.len(), work.count())?;
+        let plural = if routes.len() == 1 { "" } else { "s" };
+        writeln!(f, "{} of {} route{plural} work", work.count(), routes.len())?;
         let mut waiting: BTreeMap<Missing, usize> = BTreeMap::new();
         for line in &routes {
             if let Outcome::Later(missing) = &line.outcome {
