@@ -159,15 +159,7 @@ pub(super) fn base_path(text: &str) -> Result<String, Wrong> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use std::fmt::Debug;
-
-    /// The debug form of what was read, or `!` and what is wrong.
-    #[track_caller]
-    fn check<T: Debug>(read: Result<T, Wrong>, expected: &str) {
-        let shown = read.map_or_else(|wrong| format!("!{}", wrong.what), |it| format!("{it:?}"));
-        assert_eq!(shown, expected);
-    }
+    use super::{super::names::tests::check, *};
 
     #[test]
     fn header_names() {

@@ -329,13 +329,13 @@ pub(super) fn statuses(text: &str) -> Result<Vec<RangeInclusive<u16>>, Wrong> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::fmt::Debug;
 
     /// The debug form of what was read, or `!` and what is wrong.
     #[track_caller]
-    fn check<T: Debug>(read: Result<T, Wrong>, expected: &str) {
+    pub(in crate::model) fn check<T: Debug>(read: Result<T, Wrong>, expected: &str) {
         let shown = read.map_or_else(|wrong| format!("!{}", wrong.what), |it| format!("{it:?}"));
         assert_eq!(shown, expected);
     }

@@ -68,9 +68,13 @@ pub(super) fn compile(
     let canary = deployed.and_then(|deployed| deployed.canary.as_ref());
     let canary = canary.filter(|_| stage.follows != Follows::Reload);
     let compared = canary.map(|(canary, _)| around.compared(&names, canary.since_ms));
+    let throttles = stage.routes.iter();
     let compiler = StageCompiler {
         api,
         stage,
+        throttles: throttles
+            .map(|route| (route.key.as_str(), route.throttle))
+            .collect(),
         names: &names,
         told,
     };
@@ -211,6 +215,8 @@ fn empty(side: Side, miss: Miss) -> Served {
 struct StageCompiler<'a> {
     api: &'a Api,
     stage: &'a Stage,
+    /// What the stage says of single routes, by their keys.
+    throttles: HashMap<&'a str, Throttle>,
     names: &'a Names,
     told: Told,
 }
@@ -283,8 +289,8 @@ impl StageCompiler<'_> {
             false => Integration::NotServed,
         };
         let name: Arc<str> = key.into();
-        let of_stage = self.stage.routes.iter().find(|route| route.key == key);
-        let throttle = of_stage.map(|route| route.throttle).or(defined.throttle);
+        let of_stage = self.throttles.get(key).copied();
+        let throttle = of_stage.or(defined.throttle);
         let route = Route {
             api: Arc::clone(&self.names.api),
             stage: Arc::clone(&self.names.stage),

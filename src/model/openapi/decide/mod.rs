@@ -61,6 +61,25 @@ struct Look<'a> {
     missing: BTreeSet<Missing>,
 }
 
+impl<'a> Look<'a> {
+    fn new(
+        site: Site<'a>,
+        key: &'a str,
+        operation: &'a Value,
+        at: &'a str,
+        notes: &'a mut Notes,
+    ) -> Self {
+        Self {
+            site,
+            key,
+            operation,
+            at,
+            notes,
+            missing: BTreeSet::new(),
+        }
+    }
+}
+
 /// What comes of the operation at `at`, whose route has this key.
 pub(super) fn decide(
     site: Site<'_>,
@@ -69,14 +88,7 @@ pub(super) fn decide(
     at: &str,
     notes: &mut Notes,
 ) -> Made {
-    let mut look = Look {
-        site,
-        key,
-        operation,
-        at,
-        notes,
-        missing: BTreeSet::new(),
-    };
+    let mut look = Look::new(site, key, operation, at, notes);
     look.guards();
     let (integration, timeout_ms, words) = look.integration();
     Made {
@@ -95,14 +107,7 @@ pub(super) fn guards_of(
     at: &str,
     notes: &mut Notes,
 ) -> BTreeSet<Missing> {
-    let mut look = Look {
-        site,
-        key,
-        operation,
-        at,
-        notes,
-        missing: BTreeSet::new(),
-    };
+    let mut look = Look::new(site, key, operation, at, notes);
     look.guards();
     look.missing
 }
