@@ -1,10 +1,10 @@
 //! Untrusted bytes into a line: nothing that they hold can end a string, a field or a line.
 //!
-//! Runs without anything to escape, which is nearly all, are found eight bytes at a time and
-//! copied whole. What is invalid UTF-8 or a control character is written as its code, so that a
+//! Values without anything to escape, which nearly all are, are told by looking at many bytes at
+//! once, and copied whole. What is invalid UTF-8 or a control character is written as its code, so that a
 //! line is always text.
 
-use super::Block;
+use super::line::Line;
 
 /// How what cannot stand as it is gets written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,27 +16,27 @@ pub(super) enum Escaping {
     Text,
 }
 
-/// Appends `value`, escaped, but lets `out` grow no longer than `end`: the rest of the value is
-/// left out, never half of a character.
-pub(super) fn push(out: &mut Block, value: &[u8], escaping: Escaping, end: usize) {
-    if plain_run(value) == value.len() && out.len() + value.len() <= end {
-        out.extend(value);
-    } else {
-        push_mixed(out, value, escaping, end);
-    }
-}
-
+/// Appends `value`, escaped, but leaves at least `reserve` bytes of the room: the rest of the value
+/// is left out, never half of a character.
 #[cold]
-fn push_mixed(out: &mut Block, mut rest: &[u8], escaping: Escaping, end: usize) {
+pub(super) fn push<'a>(
+    mut line: Line<'a>,
+    value: &[u8],
+    escaping: Escaping,
+    reserve: usize,
+) -> Line<'a> {
+    let mut rest = value;
     loop {
-        let room = end.saturating_sub(out.len());
+        let room = line.left().saturating_sub(reserve);
         let run = plain_run(rest);
-        out.extend(&rest[..run.min(room)]);
+        line = line.extend(&rest[..run.min(room)]);
         if run > room {
-            return;
+            return line;
         }
         rest = &rest[run..];
-        let Some(&first) = rest.first() else { return };
+        let Some(&first) = rest.first() else {
+            return line;
+        };
         let mut unit = Unit::default();
         let taken = match character(rest) {
             Some(c) if c.is_ascii() => {
@@ -52,10 +52,10 @@ fn push_mixed(out: &mut Block, mut rest: &[u8], escaping: Escaping, end: usize) 
                 1
             }
         };
-        if out.len() + unit.len > end {
-            return;
+        if unit.len + reserve > line.left() {
+            return line;
         }
-        out.extend(&unit.text[..unit.len]);
+        line = line.extend(&unit.text[..unit.len]);
         rest = &rest[taken..];
     }
 }
@@ -124,56 +124,89 @@ impl Unit {
     }
 }
 
-/// How many bytes at the beginning of `bytes` are printable ASCII other than `"` and `\`.
+/// How many bytes at the beginning of `bytes` are plain.
 fn plain_run(bytes: &[u8]) -> usize {
-    let mut chunks = bytes.chunks_exact(8);
-    let mut run = 0;
-    for chunk in chunks.by_ref() {
-        let word = u64::from_le_bytes(chunk.try_into().expect("chunks have eight bytes"));
-        let marks = marks(word);
+    let (words, rest) = bytes.as_chunks();
+    for (at, word) in words.iter().enumerate() {
+        let marks = marks(u64::from_le_bytes(*word));
         if marks != 0 {
-            return run + marks.trailing_zeros() as usize / 8;
+            return at * 8 + marks.trailing_zeros() as usize / 8;
         }
-        run += 8;
     }
-    let tail = chunks.remainder();
-    run + tail
-        .iter()
-        .position(|byte| !is_plain(*byte))
-        .unwrap_or(tail.len())
+    words.len() * 8 + rest.iter().take_while(|byte| is_plain_byte(**byte)).count()
 }
 
-const fn is_plain(byte: u8) -> bool {
+/// Whether all of `bytes` are plain: printable ASCII other than `"` and `\`. Looks at chunks of a
+/// fixed length, the last of which overlaps the one before it.
+#[inline(always)]
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    match bytes.len() {
+        0..4 => bytes.iter().all(|byte| is_plain_byte(*byte)),
+        4..8 => {
+            let [first, last] = ends(bytes).map(|half| u64::from(u32::from_le_bytes(half)));
+            marks(first | last << 32) == 0
+        }
+        8..16 => are_plain(ends::<8>(bytes).as_flattened()),
+        16..32 => are_plain(ends::<16>(bytes).as_flattened()),
+        _ => {
+            let (chunks, _) = bytes.as_chunks::<32>();
+            chunks.iter().all(|chunk| are_plain(chunk)) && are_plain(&ends::<32>(bytes)[1])
+        }
+    }
+}
+
+/// The first and the last `N` bytes, of which there are at least so many.
+#[inline(always)]
+fn ends<const N: usize>(bytes: &[u8]) -> [[u8; N]; 2] {
+    let mut ends = [[0; N]; 2];
+    ends[0].copy_from_slice(&bytes[..N]);
+    ends[1].copy_from_slice(&bytes[bytes.len() - N..]);
+    ends
+}
+
+/// Whether all bytes of whole words are plain. Without a branch, so that it compiles to vectors.
+#[inline(always)]
+fn are_plain(words: &[u8]) -> bool {
+    let words = words.as_chunks().0.iter();
+    words.fold(0, |all, word| all | marks(u64::from_le_bytes(*word))) == 0
+}
+
+/// Whether a byte is plain.
+const fn is_plain_byte(byte: u8) -> bool {
     matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\'
 }
 
 /// Marks the high bit of bytes of `word` that are not plain. A byte above a marked one may be
-/// marked by a borrow; the lowest mark is always true.
+/// marked by what is carried or borrowed; the lowest mark is always true.
+#[inline(always)]
 const fn marks(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    /// Marks bytes of `word` that are under `n`.
-    const fn under(word: u64, n: u64) -> u64 {
-        word.wrapping_sub(ONES * n) & !word
-    }
-    let control = under(word, 0x20);
-    let quote = under(word ^ (ONES * b'"' as u64), 1);
-    let backslash = under(word ^ (ONES * b'\\' as u64), 1);
-    let delete = under(word ^ (ONES * 0x7f), 1);
-    (word | control | quote | backslash | delete) & HIGH
+    // Space and `!` change places with `"` and `#`: then a quote is next to the controls.
+    let control_or_quote = (word ^ (ONES * 2)).wrapping_sub(ONES * 0x21);
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    let delete = word.wrapping_add(ONES);
+    (word | control_or_quote | backslash | delete) & HIGH
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::line::SLACK_BYTES, *};
     use proptest::prelude::*;
+
+    /// `value`, escaped, in at most `end` bytes.
+    fn escaped(value: &[u8], escaping: Escaping, end: usize) -> Vec<u8> {
+        let mut room = vec![0; end + SLACK_BYTES];
+        let left = push(Line::new(&mut room), value, escaping, SLACK_BYTES).left();
+        room.truncate(end + SLACK_BYTES - left);
+        room
+    }
 
     #[track_caller]
     fn check(value: &[u8], json: &str, text: &str) {
         for (escaping, expected) in [(Escaping::Json, json), (Escaping::Text, text)] {
-            let mut out = Block::default();
-            push(&mut out, value, escaping, usize::MAX);
-            assert_eq!(std::str::from_utf8(out.lines()).unwrap(), expected);
+            let made = escaped(value, escaping, 4_000);
+            assert_eq!(std::str::from_utf8(&made).unwrap(), expected);
         }
     }
 
@@ -193,9 +226,8 @@ mod tests {
 
     #[track_caller]
     fn cut(value: &[u8], end: usize, expected: &str) {
-        let mut out = Block::default();
-        push(&mut out, value, Escaping::Json, end);
-        assert_eq!(std::str::from_utf8(out.lines()).unwrap(), expected);
+        let made = escaped(value, Escaping::Json, end);
+        assert_eq!(std::str::from_utf8(&made).unwrap(), expected);
     }
 
     #[test]
@@ -214,25 +246,22 @@ mod tests {
         #[test]
         fn a_run_is_what_a_look_at_each_byte_says(bytes in prop::collection::vec(prop_oneof![
             8 => 0x20u8..0x7f, 1 => any::<u8>()], 0..64)) {
-            let expected = bytes.iter().position(|b| !is_plain(*b)).unwrap_or(bytes.len());
+            let expected = bytes.iter().position(|b| !is_plain_byte(*b)).unwrap_or(bytes.len());
             prop_assert_eq!(plain_run(&bytes), expected);
+            prop_assert_eq!(is_plain(&bytes), expected == bytes.len());
         }
 
         #[test]
         fn json_strings_decode_to_what_was_valid(text in any::<String>()) {
-            let mut out = Block::default();
-            out.push(b'"');
-            push(&mut out, text.as_bytes(), Escaping::Json, usize::MAX);
-            out.push(b'"');
-            prop_assert_eq!(serde_json::from_slice::<String>(out.lines()).unwrap(), text);
+            let made = [b"\"", &*escaped(text.as_bytes(), Escaping::Json, 4_000), b"\""].concat();
+            prop_assert_eq!(serde_json::from_slice::<String>(&made).unwrap(), text);
         }
 
         #[test]
         fn text_has_no_control_and_no_bare_quote(bytes in any::<Vec<u8>>(), end in 0usize..64) {
-            let mut out = Block::default();
-            push(&mut out, &bytes, Escaping::Text, end);
-            prop_assert!(out.len() <= end);
-            let text = String::from_utf8(out.lines().to_vec()).unwrap();
+            let made = escaped(&bytes, Escaping::Text, end);
+            prop_assert!(made.len() <= end);
+            let text = String::from_utf8(made).unwrap();
             prop_assert!(!text.chars().any(char::is_control));
             prop_assert!(!text.replace("\\\\", "").replace("\\\"", "").contains('"'));
         }

@@ -5,71 +5,35 @@
 //! so that a format moves over unchanged. Nothing here is written to a line.
 
 use super::record::Record;
-use crate::error::Fault;
+use crate::error::{Error, Fault};
 use std::time::Duration;
 
-/// One variable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One variable: what kind of value it has, and where a record holds it. Absent are numbers and
+/// times that a record has not, and empty text.
+///
+/// Read by functions, not by a `match` in the loop over a format's pieces: a compiler takes all
+/// that such a loop might read out of the record before it begins.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Field {
-    /// A name of Amazon's for which nothing is known.
+    /// A name of Amazon's for which nothing is known: always absent.
     Unknown,
-    ApiId,
-    Attempts,
-    BasePathMatched,
-    DataProcessed,
-    Deployment,
-    DomainName,
-    DomainPrefix,
-    Endpoint,
-    ErrorMessage,
-    ErrorName,
-    Generation,
-    Host,
-    IntegrationError,
-    IntegrationLatency,
-    IntegrationLatencyMs,
-    IntegrationStatus,
-    IsCanary,
-    Latency,
-    LatencyMs,
-    Method,
-    Path,
-    Protocol,
-    Query,
-    Referer,
-    RequestBytes,
-    RequestId,
-    ResourcePath,
-    ResponseBodyBytes,
-    ResponseBytes,
-    RouteKey,
-    RoutingRuleIdMatched,
-    SourceIp,
-    Stage,
-    Status,
-    TimeClf,
-    TimeEpochMs,
+    Number(fn(&Record<'_>) -> Option<u64>),
+    /// Seconds, written with microseconds.
+    Seconds(fn(&Record<'_>) -> Option<Duration>),
+    /// Bytes that somebody else chose.
+    Text(Read),
+    /// The same, of the route: equal for all of its requests.
+    OfRoute(Read),
+    /// Bytes among which nothing needs escaping: printable ASCII without quotes and backslashes.
+    Plain(Read),
+    /// When the request came, as RFC 3339.
     TimeRfc3339,
-    Upstream,
-    UserAgent,
+    /// When the request came, as the Common Log Format.
+    TimeClf,
 }
 
-/// What a record says of a field.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Value<'a> {
-    Absent,
-    Number(u64),
-    /// Seconds, written with microseconds.
-    Seconds(Duration),
-    /// Bytes that somebody else chose.
-    Text(&'a [u8]),
-    /// Bytes among which nothing needs escaping: printable ASCII without quotes and backslashes.
-    Plain(&'a [u8]),
-    /// Time since 1970, as RFC 3339.
-    TimeRfc3339(Duration),
-    /// Time since 1970, as the Common Log Format.
-    TimeClf(Duration),
-}
+/// Where a record holds bytes.
+type Read = for<'a> fn(&'a Record<'_>) -> &'a [u8];
 
 impl Field {
     /// The field of this name (without `$context.`).
@@ -88,96 +52,25 @@ impl Field {
 
     /// Whether it is the same for all requests of a route.
     pub(super) const fn is_of_route(self) -> bool {
-        matches!(
-            self,
-            Self::ApiId | Self::Stage | Self::RouteKey | Self::ResourcePath
-        )
-    }
-
-    /// What `record` says of it. Empty text counts as absent.
-    pub(super) fn value<'a>(self, record: &'a Record<'_>) -> Value<'a> {
-        match self {
-            Self::Unknown => Value::Absent,
-            Self::ApiId => text(record.api.as_bytes()),
-            Self::Attempts => Value::Number(u64::from(record.attempts)),
-            Self::BasePathMatched => text(record.base_path.as_bytes()),
-            Self::DataProcessed => Value::Number(record.request_bytes + record.response_bytes),
-            Self::Deployment => plain(record.deployment.as_bytes()),
-            Self::DomainName => text(name_of(record.host)),
-            Self::DomainPrefix => text(prefix_of(name_of(record.host))),
-            Self::Endpoint => text(record.endpoint.as_bytes()),
-            Self::ErrorMessage => name(record.error.map(|error| error.answer().message)),
-            Self::ErrorName => name(record.error.map(|error| error.name())),
-            Self::Generation => Value::Number(record.generation),
-            Self::Host => text(record.host),
-            Self::IntegrationError => name(
-                record
-                    .error
-                    .filter(|error| error.fault() == Fault::Upstream)
-                    .map(|error| error.name()),
-            ),
-            Self::IntegrationLatency => record
-                .integration_latency
-                .map_or(Value::Absent, Value::Seconds),
-            Self::IntegrationLatencyMs => record.integration_latency.map_or(Value::Absent, ms),
-            Self::IntegrationStatus => number(record.integration_status),
-            Self::IsCanary => match record.is_canary {
-                Some(true) => Value::Plain(b"true"),
-                Some(false) => Value::Plain(b"false"),
-                None => Value::Absent,
-            },
-            Self::Latency => Value::Seconds(record.latency),
-            Self::LatencyMs => ms(record.latency),
-            Self::Method => plain(record.method_token),
-            Self::Path => text(record.path),
-            Self::Protocol => plain(record.protocol.as_bytes()),
-            Self::Query => text(record.query),
-            Self::Referer => text(record.referer),
-            Self::RequestBytes => Value::Number(record.request_bytes),
-            Self::RequestId => plain(record.request_id),
-            Self::ResourcePath => text(path_of(record.route).as_bytes()),
-            Self::ResponseBodyBytes => Value::Number(record.response_body_bytes),
-            Self::ResponseBytes => Value::Number(record.response_bytes),
-            Self::RouteKey => text(record.route.as_bytes()),
-            Self::RoutingRuleIdMatched => plain(record.routing_rule.as_bytes()),
-            Self::SourceIp => plain(record.source_ip),
-            Self::Stage => text(record.stage.as_bytes()),
-            Self::Status => number(Some(record.status)),
-            Self::TimeClf => Value::TimeClf(record.started_wall),
-            Self::TimeEpochMs => ms(record.started_wall),
-            Self::TimeRfc3339 => Value::TimeRfc3339(record.started_wall),
-            Self::Upstream => text(record.upstream.as_bytes()),
-            Self::UserAgent => text(record.user_agent),
-        }
+        matches!(self, Self::OfRoute(_))
     }
 }
 
-fn text(bytes: &[u8]) -> Value<'_> {
-    if bytes.is_empty() {
-        Value::Absent
-    } else {
-        Value::Text(bytes)
+const fn ms(time: Duration) -> u64 {
+    time.as_millis() as u64
+}
+
+/// What an error is called where there is one.
+fn error_text(error: Option<Error>, text: fn(Error) -> &'static str) -> &'static [u8] {
+    error.map_or(b"", |error| text(error).as_bytes())
+}
+
+const fn truth(is: Option<bool>) -> &'static [u8] {
+    match is {
+        Some(true) => b"true",
+        Some(false) => b"false",
+        None => b"",
     }
-}
-
-fn plain(bytes: &[u8]) -> Value<'_> {
-    if bytes.is_empty() {
-        Value::Absent
-    } else {
-        Value::Plain(bytes)
-    }
-}
-
-fn name(name: Option<&'static str>) -> Value<'static> {
-    name.map_or(Value::Absent, |name| Value::Plain(name.as_bytes()))
-}
-
-fn number(n: Option<u16>) -> Value<'static> {
-    n.map_or(Value::Absent, |n| Value::Number(u64::from(n)))
-}
-
-fn ms(time: Duration) -> Value<'static> {
-    Value::Number(time.as_millis() as u64)
 }
 
 /// A Host without its port.
@@ -223,58 +116,65 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
     row[b.len()]
 }
 
+#[rustfmt::skip]
 const KNOWN: &[(&str, Field)] = &[
-    ("apiId", Field::ApiId),
-    ("customDomain.basePathMatched", Field::BasePathMatched),
-    (
-        "customDomain.routingRuleIdMatched",
-        Field::RoutingRuleIdMatched,
-    ),
-    ("dataProcessed", Field::DataProcessed),
-    ("deploymentId", Field::Deployment),
-    ("domainName", Field::DomainName),
-    ("domainPrefix", Field::DomainPrefix),
-    ("error.message", Field::ErrorMessage),
+    ("apiId",                             Field::OfRoute(|r| r.api.as_bytes())),
+    ("customDomain.basePathMatched",      Field::Text(|r| r.base_path.as_bytes())),
+    ("customDomain.routingRuleIdMatched", Field::Plain(|r| r.routing_rule.as_bytes())),
+    ("dataProcessed",                     Field::Number(|r| Some(r.request_bytes + r.response_bytes))),
+    ("deploymentId",                      Field::Plain(|r| r.deployment.as_bytes())),
+    ("domainName",                        Field::Text(|r| name_of(r.host))),
+    ("domainPrefix",                      Field::Text(|r| prefix_of(name_of(r.host)))),
+    ("error.message",                     ERROR_MESSAGE),
     // Amazon's is the message in quotes; a format decides about quotes by itself here.
-    ("error.messageString", Field::ErrorMessage),
-    ("error.responseType", Field::ErrorName),
-    ("extendedRequestId", Field::RequestId),
-    ("httpMethod", Field::Method),
-    ("identity.sourceIp", Field::SourceIp),
-    ("identity.userAgent", Field::UserAgent),
-    ("integration.error", Field::IntegrationError),
-    ("integration.integrationStatus", Field::IntegrationStatus),
-    ("integration.latency", Field::IntegrationLatencyMs),
-    ("integration.status", Field::IntegrationStatus),
-    ("integration.timeToAllHeaders", Field::IntegrationLatencyMs),
-    ("integrationErrorMessage", Field::IntegrationError),
-    ("integrationLatency", Field::IntegrationLatencyMs),
-    ("integrationStatus", Field::IntegrationStatus),
-    ("isCanaryRequest", Field::IsCanary),
-    ("path", Field::Path),
-    ("protocol", Field::Protocol),
-    ("requestId", Field::RequestId),
-    ("requestTime", Field::TimeClf),
-    ("requestTimeEpoch", Field::TimeEpochMs),
-    ("resourcePath", Field::ResourcePath),
-    ("responseLatency", Field::LatencyMs),
-    ("responseLength", Field::ResponseBodyBytes),
-    ("routeKey", Field::RouteKey),
-    ("sluice.attempts", Field::Attempts),
-    ("sluice.endpoint", Field::Endpoint),
-    ("sluice.generation", Field::Generation),
-    ("sluice.host", Field::Host),
-    ("sluice.integrationLatency", Field::IntegrationLatency),
-    ("sluice.latency", Field::Latency),
-    ("sluice.query", Field::Query),
-    ("sluice.referer", Field::Referer),
-    ("sluice.requestBytes", Field::RequestBytes),
-    ("sluice.responseBytes", Field::ResponseBytes),
-    ("sluice.time", Field::TimeRfc3339),
-    ("sluice.upstream", Field::Upstream),
-    ("stage", Field::Stage),
-    ("status", Field::Status),
+    ("error.messageString",               ERROR_MESSAGE),
+    ("error.responseType",                Field::Plain(|r| error_text(r.error, Error::name))),
+    ("extendedRequestId",                 REQUEST_ID),
+    ("httpMethod",                        Field::Plain(|r| r.method_token)),
+    ("identity.sourceIp",                 Field::Plain(|r| r.source_ip)),
+    ("identity.userAgent",                Field::Text(|r| r.user_agent)),
+    ("integration.error",                 INTEGRATION_ERROR),
+    ("integration.integrationStatus",     INTEGRATION_STATUS),
+    ("integration.latency",               INTEGRATION_LATENCY_MS),
+    ("integration.status",                INTEGRATION_STATUS),
+    ("integration.timeToAllHeaders",      INTEGRATION_LATENCY_MS),
+    ("integrationErrorMessage",           INTEGRATION_ERROR),
+    ("integrationLatency",                INTEGRATION_LATENCY_MS),
+    ("integrationStatus",                 INTEGRATION_STATUS),
+    ("isCanaryRequest",                   Field::Plain(|r| truth(r.is_canary))),
+    ("path",                              Field::Text(|r| r.path)),
+    ("protocol",                          Field::Plain(|r| r.protocol.as_bytes())),
+    ("requestId",                         REQUEST_ID),
+    ("requestTime",                       Field::TimeClf),
+    ("requestTimeEpoch",                  Field::Number(|r| Some(ms(r.started_wall)))),
+    ("resourcePath",                      Field::OfRoute(|r| path_of(r.route).as_bytes())),
+    ("responseLatency",                   Field::Number(|r| Some(ms(r.latency)))),
+    ("responseLength",                    Field::Number(|r| Some(r.response_body_bytes))),
+    ("routeKey",                          Field::OfRoute(|r| r.route.as_bytes())),
+    ("sluice.attempts",                   Field::Number(|r| Some(r.attempts.into()))),
+    ("sluice.endpoint",                   Field::Text(|r| r.endpoint.as_bytes())),
+    ("sluice.generation",                 Field::Number(|r| Some(r.generation))),
+    ("sluice.host",                       Field::Text(|r| r.host)),
+    ("sluice.integrationLatency",         Field::Seconds(|r| r.integration_latency)),
+    ("sluice.latency",                    Field::Seconds(|r| Some(r.latency))),
+    ("sluice.query",                      Field::Text(|r| r.query)),
+    ("sluice.referer",                    Field::Text(|r| r.referer)),
+    ("sluice.requestBytes",               Field::Number(|r| Some(r.request_bytes))),
+    ("sluice.responseBytes",              Field::Number(|r| Some(r.response_bytes))),
+    ("sluice.time",                       Field::TimeRfc3339),
+    ("sluice.upstream",                   Field::Text(|r| r.upstream.as_bytes())),
+    ("stage",                             Field::OfRoute(|r| r.stage.as_bytes())),
+    ("status",                            Field::Number(|r| Some(r.status.into()))),
 ];
+
+const ERROR_MESSAGE: Field = Field::Plain(|r| error_text(r.error, |error| error.answer().message));
+const INTEGRATION_ERROR: Field = Field::Plain(|r| {
+    let upstreams = r.error.filter(|error| error.fault() == Fault::Upstream);
+    error_text(upstreams, Error::name)
+});
+const INTEGRATION_LATENCY_MS: Field = Field::Number(|r| r.integration_latency.map(ms));
+const INTEGRATION_STATUS: Field = Field::Number(|r| r.integration_status.map(u64::from));
+const REQUEST_ID: Field = Field::Plain(|r| r.request_id);
 
 /// Names that Amazon has and nothing is known of.
 const UNFILLED: &[&str] = &[

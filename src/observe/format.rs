@@ -8,13 +8,13 @@
 
 use super::{
     Block, TimeText,
-    block::PIECE_BYTES,
     escape::{self, Escaping},
-    field::{self, Field, Value},
+    field::{self, Field},
+    line::{Line, SLACK_BYTES},
     record::Record,
 };
 use crate::bounds;
-use std::{fmt, ops::Range, time::Duration};
+use std::{fmt, ops::Range};
 
 /// The format where none is written: one JSON document a line. Absent values are `null`.
 pub const JSON: &str = concat!(
@@ -53,7 +53,8 @@ struct Piece {
     before: Literal,
     field: Field,
     place: Place,
-    /// Bytes that the rest of the line is sure of: values before may not take them.
+    /// Bytes of the line's room that are not the value's: what the rest of the line is sure of, and
+    /// the slack.
     reserve: usize,
 }
 
@@ -62,13 +63,92 @@ impl Piece {
     const fn sure(&self) -> usize {
         self.before.len + bounds::LOG_VALUE_BYTES_MIN
     }
+
+    /// Appends the literal, and what `record` says of the field.
+    #[inline]
+    fn write<'a>(&self, line: Line<'a>, record: &Record<'_>, time: &mut TimeText) -> Line<'a> {
+        let line = self.before.write(line);
+        match self.field {
+            Field::Unknown => self.absent(line),
+            Field::Number(read) => match read(record) {
+                Some(n) => line.number(n),
+                None => self.absent(line),
+            },
+            // Cut, not rounded, so that parts never add up to more than the whole.
+            Field::Seconds(read) => match read(record) {
+                Some(time) => line.number(time.as_secs()).decimals(time.subsec_micros()),
+                None => self.absent(line),
+            },
+            Field::Text(read) | Field::OfRoute(read) => match read(record) {
+                b"" => self.absent(line),
+                text => self.text(line, text),
+            },
+            Field::Plain(read) => match read(record) {
+                b"" => self.absent(line),
+                text if self.fits(&line, text) => self.plain(line, text),
+                text => {
+                    let room = line.left().saturating_sub(self.reserve + 2);
+                    self.plain(line, &text[..room])
+                }
+            },
+            Field::TimeRfc3339 => self.plain(line, time.rfc3339(record.started_wall)),
+            Field::TimeClf => self.plain(line, time.clf(record.started_wall)),
+        }
+    }
+
+    /// Whether there is room for `text` in quotes.
+    #[inline]
+    const fn fits(&self, line: &Line<'_>, text: &[u8]) -> bool {
+        text.len() + 2 + self.reserve <= line.left()
+    }
+
+    #[inline]
+    fn absent<'a>(&self, line: Line<'a>) -> Line<'a> {
+        match self.place {
+            Place::JsonValue => line.piece(b"null", 4),
+            Place::JsonString | Place::Text => line.byte(b'-'),
+        }
+    }
+
+    /// Text that needs no escaping. No part of the loop over the pieces, which so has registers for
+    /// all of its own; the same holds for [`Self::text`].
+    #[inline(never)]
+    fn plain<'a>(&self, line: Line<'a>, text: &[u8]) -> Line<'a> {
+        match self.place {
+            Place::JsonValue => line.quoted(text),
+            Place::JsonString | Place::Text => line.extend(text),
+        }
+    }
+
+    /// Text that may need escaping.
+    #[inline(never)]
+    fn text<'a>(&self, line: Line<'a>, text: &[u8]) -> Line<'a> {
+        if self.fits(&line, text) && escape::is_plain(text) {
+            self.plain(line, text)
+        } else {
+            self.escaped(line, text)
+        }
+    }
+
+    /// Text that needs it, or does not fit.
+    #[cold]
+    fn escaped<'a>(&self, line: Line<'a>, text: &[u8]) -> Line<'a> {
+        match self.place {
+            Place::Text => escape::push(line, text, Escaping::Text, self.reserve),
+            Place::JsonString => escape::push(line, text, Escaping::Json, self.reserve),
+            Place::JsonValue => {
+                let line = line.byte(b'"');
+                escape::push(line, text, Escaping::Json, self.reserve + 1).byte(b'"')
+            }
+        }
+    }
 }
 
 /// Text that is in every line.
 #[derive(Debug, Clone)]
 struct Literal {
     /// The text, if it is no longer than this.
-    short: [u8; PIECE_BYTES],
+    short: [u8; SLACK_BYTES],
     /// Bytes of the text.
     len: usize,
     /// The text, if it is longer.
@@ -77,8 +157,8 @@ struct Literal {
 
 impl Literal {
     fn new(text: &[u8]) -> Self {
-        let mut short = [0; PIECE_BYTES];
-        let is_long = text.len() > PIECE_BYTES;
+        let mut short = [0; SLACK_BYTES];
+        let is_long = text.len() > SLACK_BYTES;
         if !is_long {
             short[..text.len()].copy_from_slice(text);
         }
@@ -90,11 +170,11 @@ impl Literal {
     }
 
     #[inline]
-    fn write(&self, out: &mut Block) {
-        if self.len <= PIECE_BYTES {
-            out.piece(&self.short, self.len);
+    fn write<'a>(&self, line: Line<'a>) -> Line<'a> {
+        if self.len <= SLACK_BYTES {
+            line.piece(&self.short, self.len)
         } else {
-            out.extend(&self.long);
+            line.extend(&self.long)
         }
     }
 }
@@ -218,15 +298,17 @@ impl Format {
     /// for that. Cost: no allocation; each second the texts of `time` anew. Bench:
     /// `observe/json_line`.
     pub fn write(&self, out: &mut Block, record: &Record<'_>, time: &mut TimeText) {
-        let end = out.len() + bounds::LOG_LINE_BYTES_MAX;
-        if record.of_route.is_empty() {
-            write_pieces(&self.pieces, out, record, time, end);
-        } else {
-            write_pieces(&self.pieces[..self.of_route.start], out, record, time, end);
-            out.extend(record.of_route);
-            write_pieces(&self.pieces[self.of_route.end..], out, record, time, end);
-        }
-        self.tail.write(out);
+        out.line(|line| {
+            let line = if record.of_route.is_empty() {
+                write_pieces(&self.pieces, line, record, time)
+            } else {
+                let Range { start, end } = self.of_route;
+                let line = write_pieces(&self.pieces[..start], line, record, time);
+                let line = line.extend(record.of_route);
+                write_pieces(&self.pieces[end..], line, record, time)
+            };
+            self.tail.write(line)
+        });
     }
 
     /// What is the same in the lines of all requests of one route, made once: a record takes it as
@@ -241,8 +323,7 @@ impl Format {
         };
         out.clear();
         let pieces = &self.pieces[self.of_route.clone()];
-        let end = bounds::LOG_LINE_BYTES_MAX;
-        write_pieces(pieces, out, &record, &mut TimeText::new(), end);
+        out.line(|line| write_pieces(pieces, line, &record, &mut TimeText::new()));
         let sure: usize = pieces.iter().map(Piece::sure).sum();
         match out.lines() {
             text if text.len() <= sure => text.into(),
@@ -251,83 +332,14 @@ impl Format {
     }
 }
 
-#[inline]
-fn write_pieces(
+fn write_pieces<'a>(
     pieces: &[Piece],
-    out: &mut Block,
+    line: Line<'a>,
     record: &Record<'_>,
     time: &mut TimeText,
-    end: usize,
-) {
-    for piece in pieces {
-        piece.before.write(out);
-        let value = piece.field.value(record);
-        piece.place.write(out, value, time, end - piece.reserve);
-    }
-}
-
-impl Place {
-    /// Appends one value; `out` grows no longer than `end`.
-    #[inline]
-    fn write(self, out: &mut Block, value: Value<'_>, time: &mut TimeText, end: usize) {
-        match value {
-            Value::Absent if self == Self::JsonValue => out.piece(&NULL, "null".len()),
-            Value::Absent => out.push(b'-'),
-            Value::Number(n) => number(out, n),
-            Value::Seconds(time) => seconds(out, time),
-            Value::Text(text) => match self {
-                Self::Text => escape::push(out, text, Escaping::Text, end),
-                Self::JsonString => escape::push(out, text, Escaping::Json, end),
-                Self::JsonValue => {
-                    out.push(b'"');
-                    escape::push(out, text, Escaping::Json, end - 1);
-                    out.push(b'"');
-                }
-            },
-            Value::Plain(text) => self.quoted(
-                out,
-                &text[..text.len().min(end.saturating_sub(out.len() + 2))],
-            ),
-            Value::TimeRfc3339(at) => self.quoted(out, time.rfc3339(at)),
-            Value::TimeClf(at) => self.quoted(out, time.clf(at)),
-        }
-    }
-
-    /// Text that needs no escaping.
-    #[inline]
-    fn quoted(self, out: &mut Block, text: &[u8]) {
-        if self == Self::JsonValue {
-            out.push(b'"');
-            out.extend(text);
-            out.push(b'"');
-        } else {
-            out.extend(text);
-        }
-    }
-}
-
-/// `null`, as a piece.
-const NULL: [u8; PIECE_BYTES] = *b"null                            ";
-
-#[inline]
-fn number(out: &mut Block, n: u64) {
-    if n < 10 {
-        out.push(b'0' + n as u8);
-    } else {
-        out.extend(itoa::Buffer::new().format(n).as_bytes());
-    }
-}
-
-/// Seconds with six decimals: cut, not rounded, so that parts never add up to more than the whole.
-fn seconds(out: &mut Block, time: Duration) {
-    number(out, time.as_secs());
-    // A million more, for the zeros in front; its digit gives way to the point.
-    let mut digits = itoa::Buffer::new();
-    let digits = digits.format(1_000_000 + time.subsec_micros());
-    let mut decimals = [0; 7];
-    decimals.copy_from_slice(digits.as_bytes());
-    decimals[0] = b'.';
-    out.extend(&decimals);
+) -> Line<'a> {
+    let write = |line, piece: &Piece| piece.write(line, record, time);
+    pieces.iter().fold(line, write)
 }
 
 /// The first `$` with a letter after it, from byte `from` on, and the dotted name that follows it.
@@ -434,7 +446,7 @@ impl Draft {
         }
         self.text.push(b'\n');
         let tail = Literal::new(&self.text);
-        let mut reserve = tail.len;
+        let mut reserve = tail.len + SLACK_BYTES;
         for piece in self.pieces.iter_mut().rev() {
             piece.reserve = reserve;
             reserve += piece.sure();

@@ -11,6 +11,7 @@ mod escape;
 mod field;
 mod file;
 pub mod format;
+mod line;
 pub mod prometheus;
 pub mod record;
 pub mod routes;

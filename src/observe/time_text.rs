@@ -34,6 +34,8 @@ impl TimeText {
     }
 
     /// RFC 3339 with milliseconds. Cost: three digits, and the whole text once a second.
+    // Not inlined: a loop over a format's pieces would make the digits before it begins.
+    #[inline(never)]
     pub fn rfc3339(&mut self, wall: Duration) -> &[u8] {
         self.turn_if_passed(wall);
         let ms = wall.subsec_millis();

@@ -3,6 +3,7 @@
 use super::*;
 use crate::error::Error;
 use proptest::prelude::*;
+use std::time::Duration;
 
 fn line(format: &Format, record: &Record<'_>) -> Vec<u8> {
     let mut block = Block::default();
@@ -260,6 +261,32 @@ fn chosen() -> impl Strategy<Value = Chosen> {
 }
 
 proptest! {
+    #[test]
+    fn numbers_and_plain_text_are_written_as_they_are(
+        n in (any::<u64>(), 0..64).prop_map(|(n, shift)| n >> shift),
+        ns in 0u64..20_000_000_000,
+        text in "[a-z0-9 /?&=.-]{1,200}",
+    ) {
+        let record = Record {
+            generation: n,
+            latency: Duration::from_nanos(ns),
+            path: text.as_bytes(),
+            request_id: text.as_bytes(),
+            ..Record::example()
+        };
+        let (seconds, us) = (ns / 1_000_000_000, ns / 1_000 % 1_000_000);
+        check(
+            "$context.sluice.generation $context.sluice.latency $context.path $context.requestId",
+            &record,
+            &format!("{n} {seconds}.{us:06} {text} {text}"),
+        );
+        check(
+            r#"{"n":$context.sluice.generation,"p":$context.path,"i":$context.requestId}"#,
+            &record,
+            &format!(r#"{{"n":{n},"p":"{text}","i":"{text}"}}"#),
+        );
+    }
+
     #[test]
     fn whatever_a_client_sends_a_line_is_one_json_document(chosen in chosen()) {
         let in_strings = r#"{"a":"$context.path $context.domainName","b":["$context.identity.userAgent"]}"#;
