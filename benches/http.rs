@@ -5,25 +5,14 @@
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sluice::http::{
-    After, ChunkedDecoder, Framing, HeadLimits, Provenance, RequestHead, ResponseHead,
-    write_request, write_response,
+    After, ChunkedDecoder, Framing, HeadLimits, RequestHead, ResponseHead, write_request,
+    write_response,
 };
 use std::hint::black_box;
 
 #[path = "support/heads.rs"]
 mod heads;
-use heads::{BROWSER, CURL, RESPONSE};
-
-const WAY: Provenance<'static> = Provenance {
-    x_forwarded: true,
-    forwarded: false,
-    via: true,
-    trusted: false,
-    peer: b"192.0.2.77",
-    scheme: "http",
-    request_id_name: Some("x-request-id"),
-    request_id: b"9b6c0f5e-0000-4000-8000-00000000002a",
-};
+use heads::{BROWSER, CURL, ENDPOINT, RESPONSE, TARGET, WAY};
 
 fn request_head(c: &mut Criterion) {
     let mut group = c.benchmark_group("http/request_head");
@@ -59,9 +48,8 @@ fn write_requests(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 out.clear();
-                let target = |out: &mut Vec<u8>| out.extend_from_slice(b"/v1/orders/42");
                 let bytes = black_box(bytes);
-                write_request(&mut out, &head, bytes, target, b"10.0.0.1:9001", &WAY);
+                write_request(&mut out, &head, bytes, TARGET, ENDPOINT, &WAY);
                 out.len()
             });
         });

@@ -12,9 +12,12 @@ use gungraun::{Callgrind, EventKind};
 use sluice::{
     clock::Instant,
     guard::{Bucket, Rate},
-    http::{HeadLimits, Method, RequestHead, ResponseHead},
+    http::{
+        After, FieldLines, Framing, HeadLimits, Method, RequestHead, ResponseHead, write_request,
+        write_response,
+    },
     observe::{Block, Format, Registry, RouteMetrics, TimeText},
-    route::{Params, Precedence, Table},
+    route::{Hosts, Params, Precedence, Table, normalise},
     upstream::{Balance, Choice, HashKey, Local, Tried, Upstream},
 };
 use std::{hint::black_box, rc::Rc, sync::Arc, time::Duration};
@@ -88,6 +91,98 @@ fn parse_response(mut head: ResponseHead, turns: u64) -> ResponseHead {
 #[bench::json(args = (), setup = response, config = within("http/response_head"))]
 fn response_head(head: ResponseHead) -> ResponseHead {
     parse_response(head, TURNS)
+}
+
+type Written = (RequestHead, &'static [u8], Vec<u8>);
+
+fn request_to_write(bytes: &'static [u8]) -> Written {
+    let (head, _) = request(bytes);
+    write_requests((head, bytes, Vec::with_capacity(16 * 1024)), 1)
+}
+
+fn write_requests((head, bytes, mut out): Written, turns: u64) -> Written {
+    for _ in 0..turns {
+        out.clear();
+        let bytes = black_box(bytes);
+        write_request(
+            &mut out,
+            &head,
+            bytes,
+            heads::TARGET,
+            heads::ENDPOINT,
+            &heads::WAY,
+        );
+        black_box(&out);
+    }
+    (head, bytes, out)
+}
+
+#[library_benchmark(setup = request_to_write)]
+#[bench::curl(args = (heads::CURL), config = within("http/write_request/curl"))]
+#[bench::browser(args = (heads::BROWSER), config = within("http/write_request/browser"))]
+fn write_request_head(written: Written) -> Written {
+    write_requests(written, TURNS)
+}
+
+fn response_to_write() -> (ResponseHead, Vec<u8>) {
+    write_responses((response(), Vec::with_capacity(16 * 1024)), 1)
+}
+
+fn write_responses(
+    (head, mut out): (ResponseHead, Vec<u8>),
+    turns: u64,
+) -> (ResponseHead, Vec<u8>) {
+    for _ in 0..turns {
+        out.clear();
+        let (bytes, framing) = (black_box(heads::RESPONSE), Framing::Length(13));
+        let id = Some(("x-request-id", heads::WAY.request_id));
+        write_response(&mut out, &head, bytes, framing, After::KeepAlive, b"", id);
+        black_box(&out);
+    }
+    (head, out)
+}
+
+#[library_benchmark]
+#[bench::json(args = (), setup = response_to_write, config = within("http/write_response"))]
+fn write_response_head(written: (ResponseHead, Vec<u8>)) -> (ResponseHead, Vec<u8>) {
+    write_responses(written, TURNS)
+}
+
+fn scratch() -> Vec<u8> {
+    normalise_some(Vec::new(), 1)
+}
+
+fn normalise_some(mut scratch: Vec<u8>, turns: u64) -> Vec<u8> {
+    for _ in 0..turns {
+        let path = normalise(black_box(routes::PLAIN_PATH), &mut scratch);
+        assert!(black_box(path).is_ok());
+    }
+    scratch
+}
+
+#[library_benchmark]
+#[bench::plain(args = (), setup = scratch, config = within("route/normalise"))]
+fn normal(scratch: Vec<u8>) -> Vec<u8> {
+    normalise_some(scratch, TURNS)
+}
+
+fn hosts() -> Hosts<u32> {
+    find_hosts(routes::hosts().build(), 1)
+}
+
+fn find_hosts(hosts: Hosts<u32>, turns: u64) -> Hosts<u32> {
+    for _ in 0..turns {
+        let (host, path) = black_box((routes::HOST, routes::PATH_OF_HOST));
+        let found = hosts.find(host, path, FieldLines::default());
+        assert!(black_box(found).is_some());
+    }
+    hosts
+}
+
+#[library_benchmark]
+#[bench::exact(args = (), setup = hosts, config = within("route/hosts"))]
+fn host(hosts: Hosts<u32>) -> Hosts<u32> {
+    find_hosts(hosts, TURNS)
 }
 
 type FindTurn = (Table<u32>, Vec<(Method, String)>);
@@ -204,8 +299,16 @@ fn count(routes: Vec<Arc<RouteMetrics>>) -> Vec<Arc<RouteMetrics>> {
     observe_all(routes)
 }
 
-library_benchmark_group!(name = http, benchmarks = [request_head, response_head]);
-library_benchmark_group!(name = route, benchmarks = find);
+library_benchmark_group!(
+    name = http,
+    benchmarks = [
+        request_head,
+        response_head,
+        write_request_head,
+        write_response_head
+    ]
+);
+library_benchmark_group!(name = route, benchmarks = [normal, host, find]);
 library_benchmark_group!(name = upstream, benchmarks = pick);
 library_benchmark_group!(name = guard, benchmarks = spend);
 library_benchmark_group!(name = observe, benchmarks = [count, line]);

@@ -8,13 +8,13 @@ use std::{hint::black_box, sync::Arc};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use sluice::http::{HeadLimits, Method, Parsed, RequestHead};
 use sluice::route::{
-    BasePathUse, HeaderCondition, Hosts, Matched, Params, Precedence, RouteKey, Rule, Rules,
-    TableBuilder, ValueGlob, normalise,
+    BasePathUse, HeaderCondition, Matched, Params, Precedence, RouteKey, Rule, Rules, TableBuilder,
+    ValueGlob, normalise,
 };
 
 #[path = "support/routes.rs"]
 mod routes;
-use routes::{draw, keys, parsed, requests, table};
+use routes::{HOST, PATH_OF_HOST, PLAIN_PATH, draw, keys, parsed, requests, table};
 
 /// Routes with as little in common as a generator can make: every name is drawn, at every level, so
 /// that few endings are alike. With each route goes a request that it takes.
@@ -160,13 +160,13 @@ fn build(c: &mut Criterion) {
 fn paths(c: &mut Criterion) {
     let mut scratch = Vec::new();
     let rows = [
-        ("normalise", "/service17/v1/items/8f14e45f/parts/17"),
-        ("normalise_escapes", "/service17//v1/%7eitems/8f14%2be45f"),
+        ("normalise", PLAIN_PATH),
+        ("normalise_escapes", b"/service17//v1/%7eitems/8f14%2be45f"),
     ];
     for (name, path) in rows {
         c.bench_function(&format!("route/{name}"), |b| {
             b.iter(|| {
-                let path = normalise(black_box(path).as_bytes(), &mut scratch);
+                let path = normalise(black_box(path), &mut scratch);
                 black_box(path.map(|path| path.merged().len()))
             });
         });
@@ -201,17 +201,7 @@ Connection: keep-alive\r\nCookie: session=8f14e45fceea167a5a36dedd4bea2543\r\n\
 Referer: https://shop.example.com/\r\nX-Version: v49\r\n\r\n";
 
 fn hosts(c: &mut Criterion) {
-    let mut builder = Hosts::builder();
-    for index in 0..1_000 {
-        let host = format!("api{index}.example.com");
-        builder.insert(&host, "/", index).expect("the hosts differ");
-        builder
-            .insert(&host, "/shop", index)
-            .expect("the hosts differ");
-    }
-    builder
-        .insert("*.example.org", "/v1/shop", 7)
-        .expect("the hosts differ");
+    let mut builder = routes::hosts();
     builder
         .rules("ruled.example.com", fifty_rules())
         .expect("a good host");
@@ -223,18 +213,18 @@ fn hosts(c: &mut Criterion) {
     let found = hosts.find(b"ruled.example.com", b"/shop/items/8f14e45f", lines);
     assert_eq!(found.map(|found| *found.value), Some(49));
     let rows = [
-        ("hosts", "api612.example.com:8443", "/shop/items/8f14e45f"),
+        ("hosts", HOST, PATH_OF_HOST),
         (
             "hosts_wildcard",
-            "Tenant7.EU.Example.org",
-            "/v1/shop/items/8f14e45f",
+            b"Tenant7.EU.Example.org",
+            b"/v1/shop/items/8f14e45f",
         ),
-        ("hosts_rules", "ruled.example.com", "/shop/items/8f14e45f"),
+        ("hosts_rules", b"ruled.example.com", PATH_OF_HOST),
     ];
     for (name, host, path) in rows {
         c.bench_function(&format!("route/{name}"), |b| {
             b.iter(|| {
-                let (host, path) = (black_box(host).as_bytes(), black_box(path).as_bytes());
+                let (host, path) = (black_box(host), black_box(path));
                 let found = hosts.find(host, path, lines);
                 black_box(found.map(|found| (*found.value, found.rest.len())))
             });

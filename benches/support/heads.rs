@@ -1,4 +1,24 @@
-//! The heads that benches read: two requests' and a response's.
+//! The heads that benches read and write: two requests' and a response's.
+
+use sluice::http::Provenance;
+
+/// What is said of the way that a request came.
+pub(crate) const WAY: Provenance<'static> = Provenance {
+    x_forwarded: true,
+    forwarded: false,
+    via: true,
+    trusted: false,
+    peer: b"192.0.2.77",
+    scheme: "http",
+    request_id_name: Some("x-request-id"),
+    request_id: b"9b6c0f5e-0000-4000-8000-00000000002a",
+};
+
+/// What the origin is asked for.
+pub(crate) const TARGET: &[u8] = b"/v1/orders/42";
+
+/// The origin's Host.
+pub(crate) const ENDPOINT: &[u8] = b"10.0.0.1:9001";
 
 /// What curl and load generators send.
 pub(crate) const CURL: &[u8] = b"GET /v1/orders/42?expand=items HTTP/1.1\r\n\

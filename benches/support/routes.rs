@@ -3,7 +3,7 @@
 
 use sluice::{
     http::Method,
-    route::{Precedence, RouteKey, Table, TableBuilder},
+    route::{Hosts, HostsBuilder, Precedence, RouteKey, Table, TableBuilder},
 };
 
 /// The routes of one service; `S` stands for its number.
@@ -84,4 +84,28 @@ pub(crate) fn table(keys: &[RouteKey], precedence: Precedence) -> Table<u32> {
             .expect("the templates differ");
     }
     builder.build().expect("the routes are ordinary")
+}
+
+/// A path without peculiarities.
+pub(crate) const PLAIN_PATH: &[u8] = b"/service17/v1/items/8f14e45f/parts/17";
+
+/// One of the hosts of [`hosts`], as a client may write it.
+pub(crate) const HOST: &[u8] = b"api612.example.com:8443";
+/// A path under one of its base paths.
+pub(crate) const PATH_OF_HOST: &[u8] = b"/shop/items/8f14e45f";
+
+/// A thousand hosts, each with two base paths, and a wildcard.
+pub(crate) fn hosts() -> HostsBuilder<u32> {
+    let mut builder = Hosts::builder();
+    for index in 0..1_000 {
+        let host = format!("api{index}.example.com");
+        builder.insert(&host, "/", index).expect("the hosts differ");
+        builder
+            .insert(&host, "/shop", index)
+            .expect("the hosts differ");
+    }
+    builder
+        .insert("*.example.org", "/v1/shop", 7)
+        .expect("the hosts differ");
+    builder
 }

@@ -89,8 +89,7 @@ fn check_written(head: &RequestHead, input: &[u8]) {
         head.host.of(input)
     };
     let mut out = Vec::new();
-    let target = |out: &mut Vec<u8>| out.extend_from_slice(b"/t");
-    write_request(&mut out, head, input, target, host, &WAY);
+    write_request(&mut out, head, input, b"/t", host, &WAY);
     // What we add may bring a head that was just within the bounds over them.
     let limits = HeadLimits {
         bytes: 32_000,

@@ -67,6 +67,9 @@ pub enum FieldId {
 pub struct FieldSet(u32);
 
 impl FieldSet {
+    /// The empty set.
+    pub const NONE: Self = Self(0);
+
     /// The set of `ids`.
     pub const fn of(ids: &[FieldId]) -> Self {
         let mut bits = 0;
@@ -81,6 +84,11 @@ impl FieldSet {
     /// Whether `id` is in the set.
     pub const fn has(self, id: FieldId) -> bool {
         self.0 & (1 << id as u32) != 0
+    }
+
+    /// Adds `id`.
+    pub(super) const fn add(&mut self, id: FieldId) {
+        self.0 |= 1 << id as u32;
     }
 
     /// This set and `id`.
@@ -148,38 +156,80 @@ pub const NOT_IN_TRAILERS: FieldSet = FieldSet::of(&[
     FieldId::XRequestId,
 ]);
 
+/// The known names in lower case: letters and `-`. No two share length and first letter.
+const NAMES: [(&str, FieldId); 23] = [
+    ("te", FieldId::Te),
+    ("via", FieldId::Via),
+    ("date", FieldId::Date),
+    ("host", FieldId::Host),
+    ("cookie", FieldId::Cookie),
+    ("expect", FieldId::Expect),
+    ("referer", FieldId::Referer),
+    ("trailer", FieldId::Trailer),
+    ("upgrade", FieldId::Upgrade),
+    ("forwarded", FieldId::Forwarded),
+    ("connection", FieldId::Connection),
+    ("keep-alive", FieldId::KeepAlive),
+    ("user-agent", FieldId::UserAgent),
+    ("x-request-id", FieldId::XRequestId),
+    ("authorization", FieldId::Authorization),
+    ("content-length", FieldId::ContentLength),
+    ("x-forwarded-for", FieldId::XForwardedFor),
+    ("proxy-connection", FieldId::ProxyConnection),
+    ("x-forwarded-host", FieldId::XForwardedHost),
+    ("transfer-encoding", FieldId::TransferEncoding),
+    ("x-forwarded-proto", FieldId::XForwardedProto),
+    ("proxy-authenticate", FieldId::ProxyAuthenticate),
+    ("proxy-authorization", FieldId::ProxyAuthorization),
+];
+
+/// Bytes of the longest known name.
+const NAME_BYTES_MAX: usize = 19;
+
+/// The place in [`NAMES`], and one, of the name with this length and first letter (its lower five
+/// bits); 0 where there is none.
+static PLACES: [[u8; 32]; NAME_BYTES_MAX + 1] = {
+    let mut places = [[0; 32]; NAME_BYTES_MAX + 1];
+    let mut at = 0;
+    while at < NAMES.len() {
+        let name = NAMES[at].0.as_bytes();
+        let place = &mut places[name.len()][(name[0] & 31) as usize];
+        assert!(*place == 0, "two names share length and first letter");
+        at += 1;
+        *place = at as u8;
+    }
+    places
+};
+
+/// The [`words`] of each of [`NAMES`].
+static WORDS: [[u64; 3]; NAMES.len()] = {
+    let mut all = [[0; 3]; NAMES.len()];
+    let mut at = 0;
+    while at < NAMES.len() {
+        all[at] = words(NAMES[at].0.as_bytes());
+        at += 1;
+    }
+    all
+};
+
 impl FieldId {
     /// The id of `name`, whatever its case. Cost: one look at its length and first letter, which
-    /// leave at most one of the names to compare with.
+    /// leave at most one of the names to compare with, eight bytes at a time.
+    #[inline]
     pub fn of(name: &[u8]) -> Self {
-        let first = name.first().map_or(0, |byte| byte | 0x20);
-        let (known, id): (&str, Self) = match (name.len(), first) {
-            (2, b't') => ("te", Self::Te),
-            (3, b'v') => ("via", Self::Via),
-            (4, b'd') => ("date", Self::Date),
-            (4, b'h') => ("host", Self::Host),
-            (6, b'c') => ("cookie", Self::Cookie),
-            (6, b'e') => ("expect", Self::Expect),
-            (7, b'r') => ("referer", Self::Referer),
-            (7, b't') => ("trailer", Self::Trailer),
-            (7, b'u') => ("upgrade", Self::Upgrade),
-            (9, b'f') => ("forwarded", Self::Forwarded),
-            (10, b'c') => ("connection", Self::Connection),
-            (10, b'k') => ("keep-alive", Self::KeepAlive),
-            (10, b'u') => ("user-agent", Self::UserAgent),
-            (12, b'x') => ("x-request-id", Self::XRequestId),
-            (13, b'a') => ("authorization", Self::Authorization),
-            (14, b'c') => ("content-length", Self::ContentLength),
-            (15, b'x') => ("x-forwarded-for", Self::XForwardedFor),
-            (16, b'p') => ("proxy-connection", Self::ProxyConnection),
-            (16, b'x') => ("x-forwarded-host", Self::XForwardedHost),
-            (17, b't') => ("transfer-encoding", Self::TransferEncoding),
-            (17, b'x') => ("x-forwarded-proto", Self::XForwardedProto),
-            (18, b'p') => ("proxy-authenticate", Self::ProxyAuthenticate),
-            (19, b'p') => ("proxy-authorization", Self::ProxyAuthorization),
-            _ => return Self::Other,
+        let (Some(places), Some(first)) = (PLACES.get(name.len()), name.first()) else {
+            return Self::Other;
         };
-        if name.eq_ignore_ascii_case(known.as_bytes()) {
+        match places[usize::from(first & 31)] {
+            0 => Self::Other,
+            place => Self::of_place(name, usize::from(place) - 1),
+        }
+    }
+
+    /// The id of `name`, which is as long as the one at this place of [`NAMES`].
+    fn of_place(name: &[u8], place: usize) -> Self {
+        let (known, id) = NAMES[place];
+        if are_read_as(words(name), WORDS[place]) {
             id
         } else if is_read_as(name, known.as_bytes()) {
             Self::Alias
@@ -189,8 +239,53 @@ impl FieldId {
     }
 }
 
+/// Whether `name` is `known`, whatever its case. `known` is at most 24 lower-case letters and `-`.
+#[inline]
+pub(super) fn is_named(name: &[u8], known: &[u8]) -> bool {
+    name.len() == known.len() && are_read_as(words(name), words(known))
+}
+
+/// Whether these [`words`] are those of the known name `known` of the same length, but for case.
+#[inline]
+fn are_read_as(name: [u64; 3], known: [u64; 3]) -> bool {
+    /// Of the bytes of a known name, only letters have this bit; it is twice the bit of case.
+    const LETTER: u64 = u64::from_ne_bytes([0x40; 8]);
+    let differs = |at: usize| (name[at] | (known[at] & LETTER) >> 1) ^ known[at];
+    differs(0) | differs(1) | differs(2) == 0
+}
+
+/// A name of up to 24 bytes as three numbers, which together with its length tell it from all
+/// others. They may overlap.
+#[inline]
+const fn words(name: &[u8]) -> [u64; 3] {
+    debug_assert!(name.len() <= 24);
+    if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        let middle = match name.split_at(8).1.first_chunk::<8>() {
+            Some(middle) => u64::from_le_bytes(*middle),
+            None => 0,
+        };
+        [
+            u64::from_le_bytes(*first),
+            u64::from_le_bytes(*last),
+            middle,
+        ]
+    } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        [first as u64 | (last as u64) << 32, 0, 0]
+    } else {
+        let word = match *name {
+            [a] => u32::from_le_bytes([a, 0, 0, 0]),
+            [a, b] => u32::from_le_bytes([a, b, 0, 0]),
+            [a, b, c] => u32::from_le_bytes([a, b, c, 0]),
+            _ => 0,
+        };
+        [word as u64, 0, 0]
+    }
+}
+
 /// Whether an origin may take `name` for `meant`, of the same length: case does not matter, and to
 /// CGI-like ones `_` is `-`.
+#[inline]
 pub(super) fn is_read_as(name: &[u8], meant: &[u8]) -> bool {
     name.iter()
         .zip(meant)
@@ -199,7 +294,7 @@ pub(super) fn is_read_as(name: &[u8], meant: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::FieldId;
+    use super::{FieldId, NAMES, is_read_as};
 
     #[track_caller]
     fn check(name: &str, expected: FieldId) {
@@ -261,5 +356,36 @@ mod tests {
         check("X_Forwarded-For", FieldId::Alias);
         check("x_api_key", FieldId::Other);
         check("a_very_long_name_with_many_underscores", FieldId::Other);
+    }
+
+    proptest::proptest! {
+        /// Names that differ from a known one in a few bytes, of all that a byte can be.
+        #[test]
+        fn as_byte_by_byte(
+            known in proptest::sample::select(&NAMES[..]),
+            changes in proptest::collection::vec((0_usize..19, proptest::prelude::any::<u8>()), 0..3),
+            upper in proptest::prelude::any::<u32>(),
+        ) {
+            let mut name = known.0.as_bytes().to_vec();
+            for (at, byte) in name.iter_mut().enumerate() {
+                if upper & 1 << at != 0 {
+                    byte.make_ascii_uppercase();
+                }
+            }
+            for (at, byte) in changes {
+                let at = at % name.len();
+                name[at] = byte;
+            }
+            let is_named = |known: &&(&str, FieldId)| name.eq_ignore_ascii_case(known.0.as_bytes());
+            let is_like = |known: &&(&str, FieldId)| {
+                known.0.len() == name.len() && is_read_as(&name, known.0.as_bytes())
+            };
+            let expected = match NAMES.iter().find(is_named) {
+                Some((_, id)) => *id,
+                None if NAMES.iter().any(|known| is_like(&known)) => FieldId::Alias,
+                None => FieldId::Other,
+            };
+            proptest::prop_assert_eq!(FieldId::of(&name), expected);
+        }
     }
 }

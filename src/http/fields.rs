@@ -3,7 +3,7 @@
 //! Requests and responses share it: the strictness that httparse leaves to its user, and what is
 //! recognised on the way (framing, connection options), are decided here once. It copies no byte.
 
-use super::field::{FieldId, NOT_NOMINABLE};
+use super::field::{FieldId, FieldSet, NOT_NOMINABLE, is_named};
 use crate::error::Error;
 use memchr::memmem;
 use std::sync::LazyLock;
@@ -123,6 +123,20 @@ impl ConnectionOptions {
         keep_alive: false,
         upgrade: false,
     };
+
+    /// Takes `option` in, unless it is a field's name.
+    fn add(&mut self, option: &[u8]) -> bool {
+        if is_named(option, b"keep-alive") {
+            self.keep_alive = true;
+        } else if is_named(option, b"close") {
+            self.close = true;
+        } else if is_named(option, b"upgrade") {
+            self.upgrade = true;
+        } else {
+            return false;
+        }
+        true
+    }
 }
 
 /// The fields of one head.
@@ -130,6 +144,8 @@ impl ConnectionOptions {
 pub struct Fields {
     /// In the order of the message. Its storage is kept from one head to the next.
     pub table: Vec<Field>,
+    /// The ids that occur in `table`.
+    pub present: FieldSet,
     /// The declared length of the body.
     pub declared: Declared,
     /// The connection options.
@@ -163,6 +179,7 @@ impl Fields {
     pub(super) const fn empty() -> Self {
         Self {
             table: Vec::new(),
+            present: FieldSet::NONE,
             declared: Declared::Nothing,
             connection: ConnectionOptions::NONE,
             nominates: false,
@@ -176,6 +193,7 @@ impl Fields {
 
     pub(super) fn clear(&mut self) {
         self.table.clear();
+        self.present = FieldSet::NONE;
         self.declared = Declared::Nothing;
         self.connection = ConnectionOptions::NONE;
         self.nominates = false;
@@ -194,9 +212,14 @@ impl Fields {
         }
     }
 
-    /// The values of the fields named `id`, in order.
+    /// The values of the fields named `id`, in order. Cost: nothing where there are none.
     pub fn values<'s>(&'s self, id: FieldId, buffer: &'s [u8]) -> impl Iterator<Item = &'s [u8]> {
-        self.table
+        let table = if self.present.has(id) {
+            &self.table[..]
+        } else {
+            &[]
+        };
+        table
             .iter()
             .filter(move |field| field.id == id)
             .map(|field| field.value.of(buffer))
@@ -233,6 +256,7 @@ impl Fields {
             let value = Span::of_part(buffer, header.value);
             let line_end = line_end(buffer, value.end as usize)?;
             let id = FieldId::of(header.name.as_bytes());
+            self.present.add(id);
             self.table.push(Field {
                 id,
                 name,
@@ -285,14 +309,12 @@ impl Fields {
     }
 
     fn connection_options(&mut self, value: &[u8]) {
+        // Nearly always there is one option.
+        if self.connection.add(value) {
+            return;
+        }
         for option in tokens(value) {
-            if option.eq_ignore_ascii_case(b"close") {
-                self.connection.close = true;
-            } else if option.eq_ignore_ascii_case(b"keep-alive") {
-                self.connection.keep_alive = true;
-            } else if option.eq_ignore_ascii_case(b"upgrade") {
-                self.connection.upgrade = true;
-            } else {
+            if !self.connection.add(option) {
                 self.nominates = true;
             }
         }
@@ -337,6 +359,10 @@ impl Fields {
                 }
             }
         }
+        self.present = FieldSet::NONE;
+        for field in &self.table {
+            self.present.add(field.id);
+        }
         Ok(())
     }
 }
@@ -350,7 +376,16 @@ pub fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// One past the CRLF of the line whose value ends at `value_end`.
+#[inline]
 fn line_end(buffer: &[u8], value_end: usize) -> Result<usize, Error> {
+    match buffer.get(value_end..value_end + 2) {
+        Some(b"\r\n") => Ok(value_end + 2),
+        _ => line_end_after_space(buffer, value_end),
+    }
+}
+
+#[cold]
+fn line_end_after_space(buffer: &[u8], value_end: usize) -> Result<usize, Error> {
     let mut at = value_end;
     while matches!(buffer.get(at), Some(b' ' | b'\t')) {
         at += 1;

@@ -8,6 +8,7 @@ mod fields;
 mod method;
 mod request;
 mod response;
+pub mod scan;
 mod write;
 
 pub use chunked::{ChunkedDecoder, Decoded};

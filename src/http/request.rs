@@ -8,6 +8,7 @@ use super::{
     field::FieldId,
     fields::{Declared, Fields, Span, find_end, tokens},
     method::Method,
+    scan,
 };
 use crate::{bounds, error::Error};
 
@@ -297,12 +298,12 @@ impl RequestHead {
             check_authority(self.host.of(head))?;
         }
         let asterisk = target == "*" && self.method == Method::Options;
-        let path_start = if target.starts_with('/') || asterisk {
+        let path_start = if target.as_bytes().first() == Some(&b'/') || asterisk {
             start
         } else {
             self.take_absolute(head, start, target)?
         };
-        let mark = memchr::memchr(b'?', &head[path_start..end]);
+        let mark = scan::position(&head[path_start..end], b'?');
         let path_end = mark.map_or(end, |at| path_start + at);
         self.path = Span::new(path_start, path_end);
         self.has_query = mark.is_some();
@@ -370,12 +371,9 @@ pub fn check_authority(authority: &[u8]) -> Result<(), Error> {
             (address, &authority[end + 1..])
         }
         _ => {
-            let end = memchr::memchr(b':', authority).unwrap_or(authority.len());
-            let host = &authority[..end];
-            if !host.iter().all(|byte| is_host_byte(*byte)) {
-                return Err(Error::HostMalformed);
-            }
-            (host, &authority[end..])
+            let is_other = |byte: &u8| !HOST_BYTES[usize::from(*byte)];
+            let end = authority.iter().position(is_other);
+            authority.split_at(end.unwrap_or(authority.len()))
         }
     };
     let port_is_plain = match port {
@@ -406,9 +404,16 @@ fn starts_with_ignore_case(bytes: &[u8], prefix: &[u8]) -> bool {
 
 /// Letters, digits and the marks that names in the wild carry. RFC 3986 would also let
 /// percent-encoding and sub-delims stand in a host; DNS does not, and they only serve tricks.
-const fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
+static HOST_BYTES: [bool; 256] = {
+    let mut taken = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        taken[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    taken
+};
 
 /// httparse takes a request line that ends in a bare LF.
 fn request_line_ends_in_crlf(head: &[u8], target: &str) -> Result<(), Error> {

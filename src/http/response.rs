@@ -7,6 +7,7 @@ use super::{
     fields::{Declared, Fields, Span, find_end, tokens},
     method::Method,
     request::{Parsed, Version},
+    scan,
 };
 use crate::{bounds, error::Error};
 
@@ -198,7 +199,7 @@ impl ResponseHead {
             Version::Http11
         };
         self.status = status;
-        let line_end = memchr::memchr(b'\n', head).unwrap_or(0);
+        let line_end = scan::position(head, b'\n').unwrap_or(0);
         if line_end == 0 || head[line_end - 1] != b'\r' {
             return Err(Error::UpstreamMalformed);
         }

@@ -59,23 +59,24 @@ const WAY_FIELDS: FieldSet = HOP_BY_HOP
     .with(FieldId::XForwardedProto)
     .with(FieldId::Forwarded);
 
-/// Appends the head of the request to the origin: `target` writes the target, `host` is the Host.
+/// Appends the head of the request to the origin, for `target` and with `host` as its Host.
 ///
-/// Cost: a few copies into `out`; no allocation while `out` has room.
+/// Cost: a few copies into `out`; no allocation while `out` has room. Bench: `http/write_request`.
 pub fn write_request(
     out: &mut Vec<u8>,
     head: &RequestHead,
     buffer: &[u8],
-    target: impl FnOnce(&mut Vec<u8>),
+    target: &[u8],
     host: &[u8],
     way: &Provenance<'_>,
 ) {
-    out.extend_from_slice(head.method_token.of(buffer));
-    out.push(b' ');
-    target(out);
-    out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
-    out.extend_from_slice(host);
-    out.extend_from_slice(b"\r\n");
+    let mut pen = Pen::new(out, head.len + target.len());
+    pen.put(head.method_token.of(buffer));
+    pen.put(b" ");
+    pen.put(target);
+    pen.put(b" HTTP/1.1\r\nhost: ");
+    pen.put(host);
+    pen.put(b"\r\n");
 
     // An untrusted client's account of its way is never passed on, whatever we add ourselves.
     let keeps_way = way.trusted && !way.x_forwarded && !way.forwarded;
@@ -85,99 +86,100 @@ pub fn write_request(
     if head.version == Version::Http10 {
         dropped = dropped.with(FieldId::Expect);
     }
-    copy_fields(out, &head.fields, buffer, dropped, way.request_id_name);
-    write_framing(out, head.declared().into());
+    copy_fields(&mut pen, &head.fields, buffer, dropped, way.request_id_name);
+    write_framing(&mut pen, head.declared().into());
     if let Some(protocol) = head.upgrade(buffer) {
-        line(out, b"upgrade", protocol);
-        out.extend_from_slice(b"connection: upgrade\r\n");
+        pen.line(b"upgrade", protocol);
+        pen.put(b"connection: upgrade\r\n");
     }
-    write_way(out, head, buffer, way);
-    out.extend_from_slice(b"\r\n");
+    write_way(&mut pen, head, buffer, way);
+    pen.put(b"\r\n");
+    pen.lift();
 }
 
-fn write_way(out: &mut Vec<u8>, head: &RequestHead, buffer: &[u8], way: &Provenance<'_>) {
+fn write_way(pen: &mut Pen<'_>, head: &RequestHead, buffer: &[u8], way: &Provenance<'_>) {
     if way.x_forwarded {
-        write_x_forwarded(out, head, buffer, way);
+        write_x_forwarded(pen, head, buffer, way);
     }
     if way.forwarded {
-        write_forwarded(out, head, buffer, way);
+        write_forwarded(pen, head, buffer, way);
     }
     if way.via {
-        out.extend_from_slice(match head.version {
+        pen.put(match head.version {
             Version::Http11 => b"via: 1.1 sluice\r\n",
             Version::Http10 => b"via: 1.0 sluice\r\n",
         });
     }
     if let Some(name) = way.request_id_name {
-        line(out, name.as_bytes(), way.request_id);
+        pen.line(name.as_bytes(), way.request_id);
     }
 }
 
-fn write_x_forwarded(out: &mut Vec<u8>, head: &RequestHead, buffer: &[u8], way: &Provenance<'_>) {
-    let start = out.len();
-    out.extend_from_slice(b"x-forwarded-for: ");
-    let before = out.len();
+fn write_x_forwarded(pen: &mut Pen<'_>, head: &RequestHead, buffer: &[u8], way: &Provenance<'_>) {
+    let start = pen.at;
+    pen.put(b"x-forwarded-for: ");
+    let before = pen.at;
     if way.trusted {
         for value in head.fields.values(FieldId::XForwardedFor, buffer) {
-            listed(out, before, value);
+            listed(pen, before, value);
         }
     }
-    listed(out, before, way.peer);
-    if out.len() == before {
-        out.truncate(start);
+    listed(pen, before, way.peer);
+    if pen.at == before {
+        pen.at = start;
     } else {
-        out.extend_from_slice(b"\r\n");
+        pen.put(b"\r\n");
     }
     let given = |id| {
         let value = head.fields.values(id, buffer).next();
         value.filter(|value| way.trusted && !value.is_empty())
     };
     let proto = given(FieldId::XForwardedProto).unwrap_or(way.scheme.as_bytes());
-    line(out, b"x-forwarded-proto", proto);
+    pen.line(b"x-forwarded-proto", proto);
     let host = given(FieldId::XForwardedHost).unwrap_or_else(|| head.host.of(buffer));
     if !host.is_empty() {
-        line(out, b"x-forwarded-host", host);
+        pen.line(b"x-forwarded-host", host);
     }
 }
 
 /// RFC 7239 §4: one element a proxy, each `for`, `host` and `proto`.
-fn write_forwarded(out: &mut Vec<u8>, head: &RequestHead, buffer: &[u8], way: &Provenance<'_>) {
-    out.extend_from_slice(b"forwarded: ");
-    let before = out.len();
+fn write_forwarded(pen: &mut Pen<'_>, head: &RequestHead, buffer: &[u8], way: &Provenance<'_>) {
+    pen.put(b"forwarded: ");
+    let before = pen.at;
     if way.trusted {
         for value in head.fields.values(FieldId::Forwarded, buffer) {
-            listed(out, before, value);
+            listed(pen, before, value);
         }
     }
-    listed(out, before, b"for=");
+    listed(pen, before, b"for=");
     if way.peer.is_empty() {
-        out.extend_from_slice(b"unknown");
+        pen.put(b"unknown");
     } else if way.peer.contains(&b':') {
         // §6: an IPv6 address stands in brackets and so in quotes.
-        out.extend_from_slice(b"\"[");
-        out.extend_from_slice(way.peer);
-        out.extend_from_slice(b"]\"");
+        pen.put(b"\"[");
+        pen.put(way.peer);
+        pen.put(b"]\"");
     } else {
-        out.extend_from_slice(way.peer);
+        pen.put(way.peer);
     }
     let host = head.host.of(buffer);
     if !host.is_empty() {
         // A checked authority holds neither quote nor backslash.
-        out.extend_from_slice(b";host=\"");
-        out.extend_from_slice(host);
-        out.push(b'"');
+        pen.put(b";host=\"");
+        pen.put(host);
+        pen.put(b"\"");
     }
-    out.extend_from_slice(b";proto=");
-    out.extend_from_slice(way.scheme.as_bytes());
-    out.extend_from_slice(b"\r\n");
+    pen.put(b";proto=");
+    pen.put(way.scheme.as_bytes());
+    pen.put(b"\r\n");
 }
 
-fn listed(out: &mut Vec<u8>, before: usize, value: &[u8]) {
+fn listed(pen: &mut Pen<'_>, before: usize, value: &[u8]) {
     if !value.is_empty() {
-        if out.len() > before {
-            out.extend_from_slice(b", ");
+        if pen.at > before {
+            pen.put(b", ");
         }
-        out.extend_from_slice(value);
+        pen.put(value);
     }
 }
 
@@ -195,19 +197,19 @@ pub enum After {
 }
 
 impl After {
-    fn write(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(match self {
-            Self::KeepAlive => b"",
-            Self::KeepAliveSaid => b"connection: keep-alive\r\n",
-            Self::Close => b"connection: close\r\n",
-            Self::Upgrade => b"connection: upgrade\r\n",
-        });
+    fn write(self, pen: &mut Pen<'_>) {
+        match self {
+            Self::KeepAlive => {}
+            Self::KeepAliveSaid => pen.put(b"connection: keep-alive\r\n"),
+            Self::Close => pen.put(b"connection: close\r\n"),
+            Self::Upgrade => pen.put(b"connection: upgrade\r\n"),
+        }
     }
 }
 
 /// Appends the head of the origin's response as the client gets it.
 ///
-/// Cost: a few copies into `out`; no allocation while `out` has room.
+/// Cost: a few copies into `out`; no allocation while `out` has room. Bench: `http/write_response`.
 pub fn write_response(
     out: &mut Vec<u8>,
     head: &ResponseHead,
@@ -217,7 +219,8 @@ pub fn write_response(
     date: &[u8],
     request_id: Option<(&str, &[u8])>,
 ) {
-    write_status_line(out, head.status, head.reason.of(buffer));
+    let mut pen = Pen::new(out, head.len);
+    write_status_line(&mut pen, head.status, head.reason.of(buffer));
     // RFC 9110 §8.6: no length on 1xx and 204; beside a transfer coding never. On HEAD and 304 it
     // tells of the body that is not sent, and goes on.
     let mut dropped = HOP_BY_HOP;
@@ -229,38 +232,26 @@ pub fn write_response(
     if !keeps_length {
         dropped = dropped.with(FieldId::ContentLength);
     }
-    copy_fields(
-        out,
-        &head.fields,
-        buffer,
-        dropped,
-        request_id.map(|(name, _)| name),
-    );
+    let id_name = request_id.map(|(name, _)| name);
+    copy_fields(&mut pen, &head.fields, buffer, dropped, id_name);
     if framing == Framing::Chunked {
-        write_framing(out, framing);
+        write_framing(&mut pen, framing);
     }
     if head.status >= 200 {
-        if !head
-            .fields
-            .table
-            .iter()
-            .any(|field| field.id == FieldId::Date)
-        {
-            line(out, b"date", date);
+        if !head.fields.present.has(FieldId::Date) {
+            pen.line(b"date", date);
         }
         if let Some((name, id)) = request_id {
-            line(out, name.as_bytes(), id);
+            pen.line(name.as_bytes(), id);
         }
     }
     if after == After::Upgrade {
-        line(
-            out,
-            b"upgrade",
-            head.fields.value_at(head.fields.upgrade, buffer),
-        );
+        let protocol = head.fields.value_at(head.fields.upgrade, buffer);
+        pen.line(b"upgrade", protocol);
     }
-    after.write(out);
-    out.extend_from_slice(b"\r\n");
+    after.write(&mut pen);
+    pen.put(b"\r\n");
+    pen.lift();
 }
 
 /// A response that the gateway makes itself: a refusal, or a mock.
@@ -284,18 +275,24 @@ pub struct OwnResponse<'a> {
 
 /// Appends a whole response of the gateway's own.
 pub fn write_own(out: &mut Vec<u8>, response: &OwnResponse<'_>) {
-    write_status_line(out, response.status, reason(response.status).as_bytes());
-    out.extend_from_slice(response.field_lines);
-    line(out, b"date", response.date);
+    let mut pen = Pen::new(out, response.field_lines.len());
+    write_status_line(
+        &mut pen,
+        response.status,
+        reason(response.status).as_bytes(),
+    );
+    pen.put(response.field_lines);
+    pen.line(b"date", response.date);
     let bodiless = matches!(response.status, 100..=199 | 204 | 304);
     if !bodiless {
-        write_framing(out, Framing::Length(response.body.len() as u64));
+        write_framing(&mut pen, Framing::Length(response.body.len() as u64));
     }
     if let Some((name, id)) = response.request_id {
-        line(out, name.as_bytes(), id);
+        pen.line(name.as_bytes(), id);
     }
-    response.after.write(out);
-    out.extend_from_slice(b"\r\n");
+    response.after.write(&mut pen);
+    pen.put(b"\r\n");
+    pen.lift();
     if response.body_sent && !bodiless {
         out.extend_from_slice(response.body);
     }
@@ -309,60 +306,108 @@ pub fn add_lines(out: &mut Vec<u8>, lines: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(reason);
-    out.extend_from_slice(b"\r\n");
+fn write_status_line(pen: &mut Pen<'_>, status: u16, reason: &[u8]) {
+    if status == 200 && reason == b"OK" {
+        return pen.put(b"HTTP/1.1 200 OK\r\n");
+    }
+    pen.put(b"HTTP/1.1 ");
+    pen.put(itoa::Buffer::new().format(status).as_bytes());
+    pen.put(b" ");
+    pen.put(reason);
+    pen.put(b"\r\n");
 }
 
-fn write_framing(out: &mut Vec<u8>, framing: Framing) {
+fn write_framing(pen: &mut Pen<'_>, framing: Framing) {
     match framing {
         Framing::Unsaid => {}
         Framing::Length(length) => {
-            line(
-                out,
-                b"content-length",
-                itoa::Buffer::new().format(length).as_bytes(),
-            );
+            let mut digits = itoa::Buffer::new();
+            pen.line(b"content-length", digits.format(length).as_bytes());
         }
-        Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Framing::Chunked => pen.put(b"transfer-encoding: chunked\r\n"),
     }
 }
 
 /// Copies the field lines that are not in `dropped` and not named `also_dropped`, in runs.
 fn copy_fields(
-    out: &mut Vec<u8>,
+    pen: &mut Pen<'_>,
     fields: &Fields,
     buffer: &[u8],
     dropped: FieldSet,
     also_dropped: Option<&str>,
 ) {
+    let also_dropped = also_dropped.unwrap_or_default().as_bytes();
     let (mut start, mut end) = (0, 0);
     for field in &fields.table {
-        let goes = !dropped.has(field.id)
-            && !also_dropped.is_some_and(|name| {
-                (field.name.end - field.name.start) as usize == name.len()
-                    && is_read_as(field.name.of(buffer), name.as_bytes())
-            });
-        if !goes {
+        let name = field.name;
+        if dropped.has(field.id)
+            || usize::from(name.end - name.start) == also_dropped.len()
+                && is_read_as(name.of(buffer), also_dropped)
+        {
             continue;
         }
-        if field.name.start as usize != end {
-            out.extend_from_slice(&buffer[start..end]);
-            start = field.name.start as usize;
+        if name.start != end {
+            pen.put(&buffer[usize::from(start)..usize::from(end)]);
+            start = name.start;
         }
-        end = field.line_end as usize;
+        end = field.line_end;
     }
-    out.extend_from_slice(&buffer[start..end]);
+    pen.put(&buffer[usize::from(start)..usize::from(end)]);
 }
 
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
+/// Bytes that a head grows by, but for what is told to [`Pen::new`]: generously, as what does not
+/// fit is made room for.
+const ADDED_BYTES_USUAL: usize = 512;
+
+/// Writes at the end of a vector, into room that was made once: a line is many small pieces, and to
+/// append each by itself costs more than to copy it.
+struct Pen<'o> {
+    out: &'o mut Vec<u8>,
+    /// Where it stands. `at <= out.len()`; what is behind is room.
+    at: usize,
+}
+
+impl<'o> Pen<'o> {
+    /// At the end of `out`, with room for `bytes` and [`ADDED_BYTES_USUAL`].
+    fn new(out: &'o mut Vec<u8>, bytes: usize) -> Self {
+        let at = out.len();
+        let room = bytes + ADDED_BYTES_USUAL;
+        // Not so much that what fits as it is has to move.
+        let spare = out.capacity() - at;
+        out.resize(at + room.min(spare), 0);
+        Self { out, at }
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.at + bytes.len();
+        match self.out.get_mut(self.at..end) {
+            Some(room) => room.copy_from_slice(bytes),
+            None => self.append(bytes),
+        }
+        self.at = end;
+    }
+
+    /// Where there was too little room.
+    #[cold]
+    fn append(&mut self, bytes: &[u8]) {
+        self.out.truncate(self.at);
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// A field line.
+    #[inline(always)]
+    fn line(&mut self, name: &[u8], value: &[u8]) {
+        self.put(name);
+        self.put(b": ");
+        self.put(value);
+        self.put(b"\r\n");
+    }
+
+    /// Gives back the room that is left.
+    fn lift(self) {
+        self.out.truncate(self.at);
+    }
 }
 
 /// Room in front of a chunk's data for its size line: sixteen digits and CRLF.

@@ -199,12 +199,11 @@ fn write_head(session: &mut Session<'_>, plan: &Plan<'_>, endpoint: usize) {
     };
     session.out.ensure();
     session.out.clear();
-    let target = |out: &mut Vec<u8>| out.extend_from_slice(&session.target);
     write_request(
         session.out.storage(),
         &session.head,
         buffer,
-        target,
+        &session.target,
         host,
         &way,
     );

@@ -17,7 +17,7 @@ use std::{
 use super::edges::{Edges, Step};
 use super::rules::Rules;
 use super::template::{Segment, Template, TemplateError};
-use crate::http::FieldLines;
+use crate::http::{FieldLines, scan};
 
 /// Bytes of a host name (RFC 1035 §2.3.4, with room for the dot that we take off).
 const HOST_BYTES_MAX: usize = 255;
@@ -133,6 +133,8 @@ struct Node {
     place: u32,
     /// Of a domain: its index in `Hosts::particular`, and one; 0 if it is an ordinary one.
     particular: u32,
+    /// Whether an edge leaves it: most base paths end a look-up here, with no hash of what follows.
+    leads_on: bool,
 }
 
 /// What hangs at a base path.
@@ -216,12 +218,18 @@ impl<T> Hosts<T> {
         if host.len() > HOST_BYTES_MAX {
             return None;
         }
-        let mut lower = [0; HOST_BYTES_MAX];
-        let lower = &mut lower[..host.len()];
-        lower.copy_from_slice(host);
-        lower.make_ascii_lowercase();
-        let exact = self.edges.find(EXACT, lower).map(|step| step.child);
-        exact.or_else(|| self.wildcard(lower)).or(self.any)
+        let mut lower;
+        let host = if scan::holds(host, |byte| byte.is_ascii_uppercase()) {
+            lower = [0; HOST_BYTES_MAX];
+            let lower = &mut lower[..host.len()];
+            lower.copy_from_slice(host);
+            lower.make_ascii_lowercase();
+            lower
+        } else {
+            host
+        };
+        let exact = self.edges.find(EXACT, host).map(|step| step.child);
+        exact.or_else(|| self.wildcard(host)).or(self.any)
     }
 
     fn wildcard(&self, host: &[u8]) -> Option<u32> {
@@ -249,11 +257,10 @@ impl<T> Hosts<T> {
     fn by_segments(&self, domain: u32, path: &[u8]) -> Option<(u32, usize)> {
         let mut best = (self.nodes[domain as usize].place, 0);
         let (mut node, mut at) = (domain, 0);
-        while let Some((b'/', rest)) = path.get(at..).and_then(|rest| rest.split_first()) {
-            let length = rest
-                .iter()
-                .position(|&byte| byte == b'/')
-                .unwrap_or(rest.len());
+        while self.nodes[node as usize].leads_on
+            && let Some((b'/', rest)) = path.get(at..).and_then(|rest| rest.split_first())
+        {
+            let length = scan::position(rest, b'/').unwrap_or(rest.len());
             let Some(step) = self.edges.find(node, &rest[..length]) else {
                 break;
             };
@@ -290,10 +297,7 @@ fn by_letters(prefixes: &[Prefix], path: &[u8]) -> Option<(u32, usize)> {
 fn without_port(host: &[u8]) -> Option<&[u8]> {
     let end = match host.first() {
         Some(b'[') => host.iter().position(|&byte| byte == b']')? + 1,
-        _ => host
-            .iter()
-            .position(|&byte| byte == b':')
-            .unwrap_or(host.len()),
+        _ => scan::position(host, b':').unwrap_or(host.len()),
     };
     let (name, port) = host.split_at(end);
     match port {
@@ -401,6 +405,7 @@ impl<T> HostsBuilder<T> {
             return step.child;
         }
         let child = self.add_node();
+        self.hosts.nodes[parent as usize].leads_on = true;
         self.hosts
             .edges
             .insert(parent, text, Step { child, offset: 0 });

@@ -13,6 +13,7 @@
 
 use crate::bounds;
 use crate::error::Error;
+use crate::http::scan;
 
 /// What was found in a path that origins are known to read differently. Also the set of what a
 /// route permits.
@@ -122,31 +123,48 @@ fn skip_repeats<'a>(mut rest: &'a [u8], whole: &[u8]) -> &'a [u8] {
     rest
 }
 
-/// Classes of bytes, as bits: a byte that is only `ORDINARY` needs no second look.
-const ORDINARY: u8 = 0;
-/// The byte is a slash.
-const SLASH: u8 = 1;
-/// The byte needs a second look if it follows a slash: a slash or a dot.
-const AFTER_SLASH: u8 = 2;
-/// The byte needs a second look: an escape, a backslash, or what no path may hold.
-const LOOK: u8 = 4;
+/// Whether a byte needs a second look: an escape, a backslash, or what no path may hold.
+const fn needs_look(byte: u8) -> bool {
+    (byte < 0x21)
+        | (byte > 0x7E)
+        | (byte == b'%')
+        | (byte == b'\\')
+        | (byte == b'#')
+        | (byte == b'?')
+}
 
-/// The class of every byte.
-const CLASSES: [u8; 256] = {
-    let mut classes = [LOOK; 256];
-    let mut byte = 0x21;
-    while byte < 0x7F {
-        classes[byte] = ORDINARY;
-        byte += 1;
+/// Whether what follows a slash needs a second look: another one, or a dot.
+const fn pair_needs_look(byte: u8, next: u8) -> bool {
+    (byte == b'/') & ((next == b'/') | (next == b'.'))
+}
+
+/// Bytes of which the first was looked at before: sixteen are looked at together.
+type Window = [u8; 17];
+
+/// Whether `path`, which begins with a slash, needs a second look.
+fn path_needs_look(path: &[u8]) -> bool {
+    let in_window = |window: &Window| {
+        let mut found = false;
+        for at in 1..window.len() {
+            let (byte, next) = (window[at - 1], window[at]);
+            found |= needs_look(next) | pair_needs_look(byte, next);
+        }
+        found
+    };
+    let Some(last) = path.last_chunk() else {
+        let mut padded = [b'x'; size_of::<Window>()];
+        padded[..path.len()].copy_from_slice(path);
+        return in_window(&padded);
+    };
+    let mut rest = path;
+    while let Some(window) = rest.first_chunk() {
+        if in_window(window) {
+            return true;
+        }
+        rest = &rest[window.len() - 1..];
     }
-    classes[b'/' as usize] = SLASH | AFTER_SLASH;
-    classes[b'.' as usize] = AFTER_SLASH;
-    classes[b'%' as usize] = LOOK;
-    classes[b'\\' as usize] = LOOK;
-    classes[b'#' as usize] = LOOK;
-    classes[b'?' as usize] = LOOK;
-    classes
-};
+    in_window(last)
+}
 
 /// Decides what the bytes of the path `raw` (without the query) are.
 ///
@@ -163,14 +181,7 @@ pub fn normalise<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<Normalis
     if raw.first() != Some(&b'/') {
         return Err(Error::TargetMalformed);
     }
-    let mut found = 0;
-    let mut after = 0;
-    for &byte in raw {
-        let class = CLASSES[byte as usize];
-        found |= class & (LOOK | after);
-        after = (class & SLASH) << 1;
-    }
-    if found == 0 {
+    if !path_needs_look(raw) {
         return Ok(Normalised {
             merged: raw,
             kept: raw,
@@ -303,11 +314,7 @@ fn dots_in(segment: &[u8]) -> Peculiarities {
 /// Lets a query (the bytes after `?`) pass that is printable ASCII without `#` and space.
 /// Otherwise [`Error::TargetMalformed`]. It is forwarded as it came.
 pub fn check_query(query: &[u8]) -> Result<(), Error> {
-    let mut refused = false;
-    for &byte in query {
-        refused |= !matches!(byte, 0x21..=0x7E) | (byte == b'#');
-    }
-    if refused {
+    if scan::holds(query, |byte| !matches!(byte, 0x21..=0x7E) | (byte == b'#')) {
         Err(Error::TargetMalformed)
     } else {
         Ok(())

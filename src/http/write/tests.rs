@@ -45,8 +45,14 @@ fn check_head(way: &Provenance<'_>, start: &str, lines: &[&str], expected: &[&st
     let bytes = format!("{start}\r\n{}\r\nbody", crlf(lines));
     let head = parsed(bytes.as_bytes());
     let mut out = b"before".to_vec();
-    let target = |out: &mut Vec<u8>| out.extend_from_slice(b"/to?x");
-    write_request(&mut out, &head, bytes.as_bytes(), target, b"origin:80", way);
+    write_request(
+        &mut out,
+        &head,
+        bytes.as_bytes(),
+        b"/to?x",
+        b"origin:80",
+        way,
+    );
     let method = start.split(' ').next().unwrap();
     let expected = format!(
         "before{method} /to?x HTTP/1.1\r\nhost: origin:80\r\n{}\r\n",
