@@ -4,7 +4,7 @@
 //! buckets from it, and publishes the draft right after the snapshot. A draft that is dropped
 //! instead leaves everything as it was. Workers see only the buckets that their snapshot holds.
 
-use super::{Bucket, Rate};
+use super::{Bucket, ClientTable, Rate};
 use crate::clock::Instant;
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -23,17 +23,123 @@ pub struct RouteIdentity {
     pub route: Option<Box<str>>,
 }
 
+/// What outlives a snapshot: one of the same shape is kept, one of another is made and takes over.
+trait Kept: Sized {
+    type Shape: PartialEq;
+
+    fn new(shape: Self::Shape) -> Self;
+
+    fn shape(&self) -> Self::Shape;
+
+    /// Misses from now on at least the tokens that `other` misses.
+    fn take_over(&self, other: &Self, now: Instant);
+}
+
+impl Kept for Bucket {
+    type Shape = (Rate, usize);
+
+    fn new((rate, workers): Self::Shape) -> Self {
+        Self::for_workers(rate, workers)
+    }
+
+    fn shape(&self) -> Self::Shape {
+        (self.rate(), self.workers())
+    }
+
+    fn take_over(&self, other: &Self, now: Instant) {
+        self.take_over(other, now);
+    }
+}
+
+impl Kept for ClientTable {
+    type Shape = (Rate, u32);
+
+    fn new((rate, keys_max): Self::Shape) -> Self {
+        Self::new(rate, keys_max)
+    }
+
+    fn shape(&self) -> Self::Shape {
+        (self.rate(), self.keys_max())
+    }
+
+    fn take_over(&self, other: &Self, now: Instant) {
+        self.take_over(other, now);
+    }
+}
+
+/// What the published snapshot holds of one kind, by identity. Keeps none of it alive.
+#[derive(Debug)]
+struct Published<K, V>(HashMap<K, Weak<V>>);
+
+/// What a draft holds of one kind.
+type Drafted<K, V> = HashMap<K, Arc<V>>;
+
+impl<K: Eq + Hash, V: Kept> Published<K, V> {
+    /// The drafted one of an identity, or the published one, or a new one.
+    fn draft(
+        &self,
+        drafted: &mut Drafted<K, V>,
+        identity: K,
+        shape: V::Shape,
+        now: Instant,
+    ) -> Arc<V> {
+        let before = self.0.get(&identity).and_then(Weak::upgrade);
+        let one = match drafted.entry(identity) {
+            Entry::Occupied(drafted) => return Arc::clone(drafted.get()),
+            Entry::Vacant(place) => place.insert(match before {
+                Some(before) if before.shape() == shape => before,
+                Some(before) => {
+                    let one = V::new(shape);
+                    one.take_over(&before, now);
+                    Arc::new(one)
+                }
+                None => Arc::new(V::new(shape)),
+            }),
+        };
+        Arc::clone(one)
+    }
+
+    fn publish(&mut self, drafted: Drafted<K, V>, rest: Rest, now: Instant) {
+        for (identity, one) in &drafted {
+            let before = self.0.get(identity).and_then(Weak::upgrade);
+            if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, one)) {
+                one.take_over(&before, now);
+            }
+        }
+        match rest {
+            Rest::Goes => self.0.clear(),
+            // Those that no snapshot holds any more are forgotten.
+            Rest::Stays => self.0.retain(|_, one| one.strong_count() > 0),
+        }
+        let drafted = drafted.into_iter();
+        self.0
+            .extend(drafted.map(|(identity, one)| (identity, Arc::downgrade(&one))));
+    }
+}
+
 /// The buckets of the published snapshot, by identity. Holds none of them alive: a bucket lives as
 /// long as a snapshot that holds it.
 #[derive(Debug)]
 pub struct Buckets<K> {
-    published: HashMap<K, Weak<Bucket>>,
+    /// Workers that the buckets are shared by.
+    workers: usize,
+    buckets: Published<K, Bucket>,
+    tables: Published<K, ClientTable>,
 }
 
 impl<K> Default for Buckets<K> {
     fn default() -> Self {
+        Self::for_workers(1)
+    }
+}
+
+impl<K> Buckets<K> {
+    /// None yet. They will be shared by so many workers.
+    pub fn for_workers(workers: usize) -> Self {
         Self {
-            published: HashMap::new(),
+            workers,
+            buckets: Published(HashMap::new()),
+            tables: Published(HashMap::new()),
         }
     }
 }
@@ -44,6 +150,7 @@ impl<K: Eq + Hash> Buckets<K> {
         Draft {
             registry: self,
             buckets: HashMap::new(),
+            tables: HashMap::new(),
             rest: Rest::Goes,
         }
     }
@@ -56,14 +163,14 @@ impl<K: Eq + Hash> Buckets<K> {
         }
     }
 
-    /// How many identities the published snapshot has.
+    /// How many buckets and tables the published snapshot has.
     pub fn len(&self) -> usize {
-        self.published.len()
+        self.buckets.0.len() + self.tables.0.len()
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.published.is_empty()
+        self.len() == 0
     }
 }
 
@@ -71,7 +178,8 @@ impl<K: Eq + Hash> Buckets<K> {
 #[derive(Debug)]
 pub struct Draft<'a, K> {
     registry: &'a mut Buckets<K>,
-    buckets: HashMap<K, Arc<Bucket>>,
+    buckets: Drafted<K, Bucket>,
+    tables: Drafted<K, ClientTable>,
     rest: Rest,
 }
 
@@ -90,24 +198,23 @@ impl<K: Eq + Hash> Draft<'_, K> {
     ///
     /// Asked twice in one draft, the first rate holds.
     pub fn bucket(&mut self, identity: K, rate: Rate, now: Instant) -> Arc<Bucket> {
-        let before = self
-            .registry
-            .published
-            .get(&identity)
-            .and_then(Weak::upgrade);
-        let bucket = match self.buckets.entry(identity) {
-            Entry::Occupied(drafted) => return Arc::clone(drafted.get()),
-            Entry::Vacant(place) => place.insert(match before {
-                Some(before) if before.rate() == rate => before,
-                Some(before) => {
-                    let bucket = Bucket::new(rate);
-                    bucket.take_over(&before, now);
-                    Arc::new(bucket)
-                }
-                None => Arc::new(Bucket::new(rate)),
-            }),
-        };
-        Arc::clone(bucket)
+        let shape = (rate, self.registry.workers);
+        let published = &self.registry.buckets;
+        published.draft(&mut self.buckets, identity, shape, now)
+    }
+
+    /// The clients' buckets of an identity: by the same rules, for each client by itself. A table
+    /// and a bucket may have the same identity.
+    pub fn table(
+        &mut self,
+        identity: K,
+        rate: Rate,
+        keys_max: u32,
+        now: Instant,
+    ) -> Arc<ClientTable> {
+        let shape = (rate, keys_max);
+        let published = &self.registry.tables;
+        published.draft(&mut self.tables, identity, shape, now)
     }
 
     /// The snapshot is published: its buckets are what the next draft finds. Those of a changed
@@ -116,24 +223,9 @@ impl<K: Eq + Hash> Draft<'_, K> {
     /// To be called right after the swap; what requests that still run on the old snapshot spend
     /// later is not carried over.
     pub fn publish(self, now: Instant) {
-        for (identity, bucket) in &self.buckets {
-            let before = self
-                .registry
-                .published
-                .get(identity)
-                .and_then(Weak::upgrade);
-            if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, bucket)) {
-                bucket.take_over(&before, now);
-            }
-        }
-        let published = &mut self.registry.published;
-        match self.rest {
-            Rest::Goes => published.clear(),
-            // Those that no snapshot holds any more are forgotten.
-            Rest::Stays => published.retain(|_, bucket| bucket.strong_count() > 0),
-        }
-        let buckets = self.buckets.into_iter();
-        published.extend(buckets.map(|(identity, bucket)| (identity, Arc::downgrade(&bucket))));
+        let registry = self.registry;
+        registry.buckets.publish(self.buckets, self.rest, now);
+        registry.tables.publish(self.tables, self.rest, now);
     }
 }
 

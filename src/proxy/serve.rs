@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    guard,
+    guard::{self, Limit},
     http::{Declared, FieldId, RequestHead},
     route::{self, Params},
     snapshot::{Canary, HttpIntegration, Integration, Route, Served, Stage, Sticky},
@@ -28,7 +28,7 @@ pub(super) async fn serve<'v>(
     trail: &mut Trail<'v>,
 ) -> Result<Way, Error> {
     let route = find_route(session, view, trail)?; //                400, 403, 404, 405, 414
-    admit(route, trail)?; //                                         429
+    admit(route, trail, session.core.worker)?; //                    429
     check_body(session, route)?; //                                  413
     match &route.integration {
         Integration::Mock(mock) => {
@@ -149,15 +149,20 @@ fn write_target(
 }
 
 /// The token buckets: all of them, or none gives a token.
-fn admit(route: &Route, trail: &mut Trail<'_>) -> Result<(), Error> {
+fn admit(route: &Route, trail: &mut Trail<'_>, worker: usize) -> Result<(), Error> {
     let of_stage = trail.stage.and_then(|stage| stage.throttle.as_deref());
-    let spent = match (of_stage, route.throttle.as_deref()) {
+    let admitted = match (of_stage, route.throttle.as_deref()) {
         (None, None) => return Ok(()),
-        (Some(one), None) | (None, Some(one)) => one.spend(trail.now),
-        (Some(stage), Some(route)) => guard::spend_all(&[route, stage], trail.now),
+        (Some(one), None) | (None, Some(one)) => {
+            guard::admit(&[Limit::Bucket(one)], worker, trail.now)
+        }
+        (Some(stage), Some(route)) => {
+            let limits = [Limit::Bucket(route), Limit::Bucket(stage)];
+            guard::admit(&limits, worker, trail.now)
+        }
     };
-    spent.map_err(|spent| {
-        trail.retry_after = Some(spent.retry_after);
+    admitted.map_err(|refusal| {
+        trail.retry_after = Some(refusal.spent.retry_after);
         Error::Throttled
     })
 }

@@ -17,6 +17,7 @@ use crate::{
         state_dir::StateDir,
         status::{Live, Phase, Shared, Status},
     },
+    guard,
     model::{
         Checked,
         checked::{AccessLog, Output},
@@ -169,6 +170,7 @@ async fn first(
     compiler
         .run(move |registries: &mut Registries| {
             let now = clock::now();
+            registries.buckets = guard::Buckets::for_workers(workers);
             let mut buckets = registries.buckets.draft();
             let mut kept = Kept {
                 buckets: &mut buckets,
