@@ -161,6 +161,31 @@ pub const LONG_BODY_BYTES: u64 = 128 * 1024;
 /// How often a request that waits for a place among an endpoint's connections looks again.
 pub const PENDING_RETRY_MS: u64 = 5;
 
+/// Token buckets that stand in one place of the configuration.
+pub const THROTTLES_MAX: usize = 8;
+
+/// Token buckets that one request must pass: those of the gateway, the API, the stage and the route,
+/// and three of a usage plan.
+pub const LIMITS_MAX: usize = 4 * THROTTLES_MAX + 3;
+
+/// Clients that a throttle tells apart at once, where the configuration says nothing: 2 MiB.
+pub const CLIENTS_KEPT: u32 = 65_536;
+
+/// The same at most: 512 MiB.
+pub const CLIENTS_KEPT_MAX: u32 = 16 * 1024 * 1024;
+
+/// Bytes of a token's claims, in Base64, that are looked into.
+pub const CLAIMS_BYTES_MAX: usize = 8 * 1024;
+
+/// Limits and clients of them that a worker remembers as the ones that it refuses most.
+pub const LIMITED_KEPT_MAX: usize = 128;
+
+/// Bytes of a client's key that are remembered for people.
+pub const LIMITED_KEY_BYTES_MAX: usize = 64;
+
+/// Ticks after which the counts of who is refused most are halved: ten seconds.
+pub const LIMITED_FADE_TICKS: u64 = 10_000 / TICK_MS;
+
 /// Values in the configuration after its aliases are followed: about half a million routes. More
 /// is a file that multiplies itself.
 pub const CONFIG_NODES_MAX: usize = 8_000_000;

@@ -24,6 +24,7 @@ pub mod bounds;
 pub mod buffer;
 pub mod clock;
 pub mod error;
+pub mod scope;
 
 pub mod http;
 pub mod net;

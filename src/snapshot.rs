@@ -5,8 +5,11 @@
 //! it found until the request ends. Nothing in it is a string of the configuration that would
 //! have to be understood on the way of a request.
 
+mod limit;
+
+pub use limit::{ClientKey, Held, Limit, Limits, address_key};
+
 use crate::{
-    guard::Bucket,
     http::HeadLimits,
     observe::{Format, RouteMetrics},
     route::{Hosts, Peculiarities, Table, Target},
@@ -57,8 +60,6 @@ pub struct Stage {
     pub own: Arc<Served>,
     /// A second deployment that gets a share of the requests.
     pub canary: Option<Box<Canary>>,
-    /// What the stage admits, all routes together.
-    pub throttle: Option<Arc<Bucket>>,
     /// The numbers of requests that no route took.
     pub metrics: Arc<RouteMetrics>,
 }
@@ -175,8 +176,8 @@ pub struct Route {
     pub allowed: Peculiarities,
     /// Bytes of a request's body at most.
     pub body_bytes_max: u64,
-    /// What it admits.
-    pub throttle: Option<Arc<Bucket>>,
+    /// What it admits: its own limits and those of all that it belongs to.
+    pub limits: Limits,
     /// What answers.
     pub integration: Integration,
     /// Its numbers.
@@ -227,6 +228,8 @@ pub struct Settings {
     pub timeouts: ClientTimeouts,
     /// What origins are told of the way.
     pub forwarding: Forwarding,
+    /// Whether responses say what limits leave.
+    pub rate_limit_headers: bool,
     /// How a request is logged; absent: not at all.
     pub log: Option<Format>,
 }

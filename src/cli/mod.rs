@@ -7,6 +7,7 @@ mod demo;
 mod export;
 mod fleet;
 mod import;
+mod limits;
 mod reload;
 mod run;
 mod schema;
@@ -47,6 +48,7 @@ enum Command {
     Rollback(stage::Rollback),
     Canary(stage::Canary),
     Status(status::Status),
+    Limits(limits::Limits),
     History(status::History),
     Diff(status::Diff),
     Gc(stage::Gc),
@@ -92,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Rollback(rollback) => rollback.execute(),
         Command::Canary(canary) => canary.execute(),
         Command::Status(status) => status.execute(),
+        Command::Limits(limits) => limits.execute(),
         Command::History(history) => history.execute(),
         Command::Diff(diff) => diff.execute(),
         Command::Gc(gc) => gc.execute(),
@@ -180,6 +183,7 @@ mod tests {
         check("sluice canary a --stage s --abort", Ok(()));
         check("sluice canary a --stage s --promote --percent 1", Err(2));
         check("sluice status --json", Ok(()));
+        check("sluice limits", Ok(()));
         check("sluice history a", Ok(()));
         check("sluice diff a --stage s", Ok(()));
         check("sluice gc a --keep 3", Ok(()));

@@ -21,7 +21,7 @@ const NICE: i32 = 10;
 #[derive(Debug, Default)]
 pub(super) struct Registries {
     /// Token buckets.
-    pub buckets: guard::Buckets<guard::RouteIdentity>,
+    pub buckets: guard::Buckets<guard::LimitIdentity>,
     /// Health, ejections and open connections of endpoints.
     pub states: States,
     /// What canaries are judged by.

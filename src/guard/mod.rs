@@ -4,13 +4,19 @@
 //! and never waits; time is an argument.
 
 pub mod admit;
+pub mod claim;
+pub mod identity;
 pub mod limit;
+pub mod query;
 pub mod rate;
 pub mod registry;
 pub mod table;
 
 pub use admit::{Limit, Refusal, admit};
+pub use claim::claim;
+pub use identity::LimitIdentity;
 pub use limit::Bucket;
+pub use query::query_value;
 pub use rate::{Rate, Spent};
-pub use registry::{Buckets, Draft, RouteIdentity};
+pub use registry::{Buckets, Draft};
 pub use table::{ClientTable, KeyHasher};

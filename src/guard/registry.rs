@@ -12,17 +12,6 @@ use std::{
     sync::{Arc, Weak},
 };
 
-/// Whose requests a stage's or a route's bucket counts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RouteIdentity {
-    /// The API's name.
-    pub api: Box<str>,
-    /// The stage's name.
-    pub stage: Box<str>,
-    /// The route's key as configured; absent: the stage as a whole.
-    pub route: Option<Box<str>>,
-}
-
 /// What outlives a snapshot: one of the same shape is kept, one of another is made and takes over.
 trait Kept: Sized {
     type Shape: PartialEq;

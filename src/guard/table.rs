@@ -23,9 +23,12 @@ use portable_atomic::AtomicU128;
 use std::{
     cell::Cell,
     hash::{BuildHasher, RandomState},
-    sync::atomic::{
-        AtomicU64,
-        Ordering::{Relaxed, SeqCst},
+    sync::{
+        LazyLock,
+        atomic::{
+            AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
 };
 
@@ -45,6 +48,12 @@ const CLAIM: u64 = 1 << 63;
 pub struct KeyHasher(RandomState);
 
 impl KeyHasher {
+    /// The one of this process: all that hash the same keys use it.
+    pub fn of_process() -> &'static Self {
+        static SEEDED: LazyLock<KeyHasher> = LazyLock::new(KeyHasher::default);
+        &SEEDED
+    }
+
     /// A key, never 0. Cost: one SipHash of `bytes`; no allocation.
     pub fn hash(&self, bytes: &[u8]) -> u64 {
         self.0.hash_one(bytes).max(1)

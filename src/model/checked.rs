@@ -10,7 +10,7 @@ use super::{
 };
 pub use super::{
     conditions::ValueGlob,
-    definition::Throttle,
+    definition::Throttles,
     document::{BasePaths, Compat, Driver, ForwardedHeaders, Level, LogFormat},
     names::{Address, EndpointAddress, HostPattern},
     template::{PathTemplate, Segment},
@@ -54,6 +54,10 @@ pub struct Checked {
     pub forwarded: Forwarded,
     /// The field by which responses name the deployment that served them, in lower case.
     pub deployment_header: Option<String>,
+    /// How many requests the gateway takes, all APIs together.
+    pub throttle: Throttles,
+    /// Whether responses say what throttles and quotas leave.
+    pub rate_limit_headers: bool,
     /// The upstreams, in the order of the text; names are unique. Behind them may stand origins
     /// that integrations name by themselves.
     pub upstreams: Vec<Upstream>,
@@ -337,6 +341,8 @@ pub struct Api {
     pub definition: Arc<Definition>,
     /// Where the keys of its routes stand, for those that stand in this text.
     pub places: Arc<HashMap<String, Place>>,
+    /// How many requests it takes, all stages together.
+    pub throttle: Throttles,
     /// Its stages, in the order of the text. At least one; names are unique.
     pub stages: Vec<Stage>,
 }
@@ -353,7 +359,7 @@ pub struct Stage {
     /// Values for this stage; names are unique.
     pub variables: Vec<(String, String)>,
     /// How many requests it takes, all routes together.
-    pub throttle: Option<Throttle>,
+    pub throttle: Throttles,
     /// Instead of what the API says of a route, by its key.
     pub routes: Vec<StageRoute>,
     /// For people and their tools; names are unique.
@@ -370,7 +376,7 @@ pub struct StageRoute {
     /// The route's key.
     pub key: String,
     /// How many requests it takes in this stage.
-    pub throttle: Throttle,
+    pub throttle: Throttles,
 }
 
 /// When a stage takes up what changed in its API.

@@ -6,6 +6,8 @@
 //! the OpenAPI document as they came, so that nothing of it is lost. Its JSON is what lies in the
 //! state folder: keys are never renamed, and unknown ones are refused rather than dropped.
 
+pub use super::throttle::{Per, Throttle, Throttles};
+
 use super::document::Compat;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
@@ -72,8 +74,8 @@ pub struct Route {
     /// What answers.
     pub integration: Integration,
     /// How many requests it takes, in each stage.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub throttle: Option<Throttle>,
+    #[serde(default, skip_serializing_if = "Throttles::is_empty")]
+    pub throttle: Throttles,
     /// Dangerous spellings of a path that it takes.
     #[serde(default, skip_serializing_if = "AllowPaths::is_none")]
     pub allow_paths: AllowPaths,
@@ -167,16 +169,6 @@ pub enum Integration {
     },
     /// An operation of an imported API that says nothing of what answers.
     Unset,
-}
-
-/// A token bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Throttle {
-    /// Requests per second: above 0, at most 1e9.
-    pub rate: f64,
-    /// Requests that may come at once. At least 1.
-    pub burst: u32,
 }
 
 /// Dangerous spellings of a path that a route takes.

@@ -28,6 +28,7 @@ mod setting;
 mod template;
 #[cfg(test)]
 mod tests;
+pub mod throttle;
 mod tree;
 pub mod variables;
 

@@ -4,7 +4,8 @@
 //! instruction, and no line of memory that two workers write. A reader may see one cell a moment
 //! before another; each by itself never goes back. Nothing here sums, names or prints.
 
-use crate::error::Error;
+use super::Limited;
+use crate::{error::Error, scope::Scope};
 use std::{
     sync::OnceLock,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -187,6 +188,10 @@ pub struct WorkerCells {
     pub requests_in_flight: Gauge,
     /// Requests that ended in an [`Error`]; written through [`Self::refused`].
     pub refusals: [Counter; ERRORS],
+    /// Requests that a limit refused, by its scope.
+    pub limited: [Counter; Scope::ALL.len()],
+    /// Who is refused most.
+    pub most_limited: Limited,
     /// Bytes read from clients.
     pub client_bytes_read: Counter,
     /// Bytes written to clients.
@@ -230,6 +235,8 @@ impl WorkerCells {
             requests_total: Counter::default(),
             requests_in_flight: Gauge::default(),
             refusals: std::array::from_fn(|_| Counter::default()),
+            limited: Default::default(),
+            most_limited: Limited::default(),
             client_bytes_read: Counter::default(),
             client_bytes_written: Counter::default(),
             upstream_opened: Counter::default(),

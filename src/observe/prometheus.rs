@@ -9,7 +9,7 @@ use super::{
     routes::{Registry, RouteIdentity, RouteLine, RouteTotals},
     writer::LogCounts,
 };
-use crate::error::Error;
+use crate::{error::Error, scope::Scope};
 use std::{
     fmt::{Display, Write as _},
     sync::Arc,
@@ -190,6 +190,13 @@ impl Page {
         for error in Error::ALL {
             let n = sum(workers, |c| c.refusals[error as usize].read());
             self.sample(NAME, &[("error", error.name())], n);
+        }
+        const LIMITED: &str = "sluice_limit_refusals_total";
+        let help = "Requests that a token bucket refused, by what its limit holds for.";
+        self.family(LIMITED, COUNTER, help);
+        for scope in Scope::ALL {
+            let n = sum(workers, |c| c.limited[scope as usize].read());
+            self.sample(LIMITED, &[("scope", scope.name())], n);
         }
     }
 

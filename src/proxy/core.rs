@@ -6,6 +6,7 @@
 
 use super::origin::OriginConnection;
 use crate::{
+    bounds::LIMITED_FADE_TICKS,
     buffer,
     clock::{self, Instant},
     http::DateCache,
@@ -67,11 +68,14 @@ pub struct Core {
     log: RefCell<LogSender>,
     date: RefCell<DateCache>,
     view: RefCell<Rc<View>>,
+    /// Where lines of a head are put together. Empty between two uses.
+    pub(super) scratch: RefCell<Vec<u8>>,
     pools: RefCell<HashMap<ConnectionIdentity, OriginPool>>,
     /// Wall-clock time minus monotonic time, renewed at each tick.
     wall_offset: Cell<Duration>,
     random: Cell<u64>,
     draining: Cell<bool>,
+    ticks: Cell<u64>,
     connections_room: usize,
     /// Connections of clients now open.
     pub connections: Cell<usize>,
@@ -130,10 +134,12 @@ impl Core {
             log: RefCell::new(parts.log),
             date: RefCell::default(),
             view: RefCell::new(view),
+            scratch: RefCell::default(),
             pools: RefCell::default(),
             wall_offset: Cell::default(),
             random: Cell::new(parts.seed | 1),
             draining: Cell::new(false),
+            ticks: Cell::new(0),
             connections_room: parts.connections_room,
             connections: Cell::new(0),
             let_go: Cell::new(0),
@@ -214,6 +220,10 @@ impl Core {
         self.flush_log();
         self.renew_wall_clock();
         self.revalidate();
+        self.ticks.set(self.ticks.get().wrapping_add(1));
+        if self.ticks.get().is_multiple_of(LIMITED_FADE_TICKS) {
+            self.cells.most_limited.fade();
+        }
         let now = clock::now();
         let mut idle = 0;
         for pool in self.pools.borrow().values() {

@@ -8,6 +8,7 @@ mod answer;
 mod connection;
 mod core;
 mod exchange;
+mod limits;
 mod origin;
 mod relay;
 mod reply;

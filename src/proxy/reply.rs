@@ -6,7 +6,7 @@ use crate::{
     http::{After, FieldId, Method, OwnResponse, RequestHead, Version, tokens, write_own},
     snapshot::{Forwarding, Miss, Mock, Snapshot},
 };
-use std::{borrow::Cow, io, net::IpAddr};
+use std::{io, net::IpAddr};
 
 /// Writes the answer to a request that `error` ended. Nothing of another answer has been written.
 #[cold]
@@ -64,30 +64,7 @@ async fn write(
     trail: &mut Trail<'_>,
     own: &Own<'_>,
 ) -> io::Result<()> {
-    let after = after(session, trail);
-    let date = session.core.date(trail.now);
-    session.out.ensure();
-    let mut out = std::mem::take(session.out.storage());
-    out.clear();
-    let field_lines = match trail.side {
-        Some(side) if !side.field_line.is_empty() => {
-            Cow::Owned([own.field_lines, &side.field_line].concat())
-        }
-        _ => Cow::Borrowed(own.field_lines),
-    };
-    let response = OwnResponse {
-        status: own.status,
-        field_lines: &field_lines,
-        body: own.body,
-        body_sent: session.head.method != Method::Head,
-        after,
-        date: &date,
-        request_id: session.request_id_field(snapshot),
-    };
-    write_own(&mut out, &response);
-    session.out.clear();
-    *session.out.storage() = out;
-
+    let after = write_head_and_body(session, snapshot, trail, own);
     trail.status = own.status;
     trail.head_sent = true;
     trail.keeps_alive = after != After::Close;
@@ -99,6 +76,50 @@ async fn write(
     let result = session.client.write.drain(&mut session.out).await;
     session.deadline.clear();
     result
+}
+
+/// Puts the whole answer into `out`; what follows on it.
+fn write_head_and_body(
+    session: &mut Session<'_>,
+    snapshot: &Snapshot,
+    trail: &Trail<'_>,
+    own: &Own<'_>,
+) -> After {
+    let after = after(session, trail);
+    let date = session.core.date(trail.now);
+    session.out.ensure();
+    let mut out = std::mem::take(session.out.storage());
+    out.clear();
+    let scratch = &mut session.core.scratch.borrow_mut();
+    let field_lines = field_lines(own.field_lines, trail, scratch);
+    let response = OwnResponse {
+        status: own.status,
+        field_lines,
+        body: own.body,
+        body_sent: session.head.method != Method::Head,
+        after,
+        date: &date,
+        request_id: session.request_id_field(snapshot),
+    };
+    write_own(&mut out, &response);
+    session.out.clear();
+    *session.out.storage() = out;
+    after
+}
+
+/// The lines of an answer with those that every answer of this kind has.
+fn field_lines<'l>(own: &'l [u8], trail: &Trail<'_>, scratch: &'l mut Vec<u8>) -> &'l [u8] {
+    let of_side = trail.side.map(|side| &*side.field_line).unwrap_or_default();
+    if of_side.is_empty() && trail.allowance.is_none() {
+        return own;
+    }
+    scratch.clear();
+    scratch.extend_from_slice(own);
+    scratch.extend_from_slice(of_side);
+    if let Some(allowance) = trail.allowance {
+        allowance.write(scratch);
+    }
+    scratch
 }
 
 const fn response_has_body(method: Method, status: u16) -> bool {

@@ -7,12 +7,11 @@
 use super::{
     core::View,
     exchange::{self, FailedAttempt, Plan, Way},
-    reply,
+    limits, reply,
     session::{Session, Trail},
 };
 use crate::{
     error::Error,
-    guard::{self, Limit},
     http::{Declared, FieldId, RequestHead},
     route::{self, Params},
     snapshot::{Canary, HttpIntegration, Integration, Route, Served, Stage, Sticky},
@@ -28,7 +27,7 @@ pub(super) async fn serve<'v>(
     trail: &mut Trail<'v>,
 ) -> Result<Way, Error> {
     let route = find_route(session, view, trail)?; //                400, 403, 404, 405, 414
-    admit(route, trail, session.core.worker)?; //                    429
+    limits::admit(session, view, route, trail)?; //                  429
     check_body(session, route)?; //                                  413
     match &route.integration {
         Integration::Mock(mock) => {
@@ -146,25 +145,6 @@ fn write_target(
         Some(target) => target.write(out, rest, &params),
         None => out.extend_from_slice(rest),
     }
-}
-
-/// The token buckets: all of them, or none gives a token.
-fn admit(route: &Route, trail: &mut Trail<'_>, worker: usize) -> Result<(), Error> {
-    let of_stage = trail.stage.and_then(|stage| stage.throttle.as_deref());
-    let admitted = match (of_stage, route.throttle.as_deref()) {
-        (None, None) => return Ok(()),
-        (Some(one), None) | (None, Some(one)) => {
-            guard::admit(&[Limit::Bucket(one)], worker, trail.now)
-        }
-        (Some(stage), Some(route)) => {
-            let limits = [Limit::Bucket(route), Limit::Bucket(stage)];
-            guard::admit(&limits, worker, trail.now)
-        }
-    };
-    admitted.map_err(|refusal| {
-        trail.retry_after = Some(refusal.spent.retry_after);
-        Error::Throttled
-    })
 }
 
 /// A body that says that it is too long is not read at all.
@@ -306,7 +286,11 @@ fn write_hash_key(session: &mut Session<'_>, balance: &Balance) -> bool {
 }
 
 /// The value of the request's cookie of this name.
-fn cookie_named<'b>(head: &'b RequestHead, buffer: &'b [u8], name: &str) -> Option<&'b [u8]> {
+pub(super) fn cookie_named<'b>(
+    head: &'b RequestHead,
+    buffer: &'b [u8],
+    name: &str,
+) -> Option<&'b [u8]> {
     let mut cookies = head.fields.values(FieldId::Cookie, buffer);
     cookies.find_map(|cookies| cookie(cookies, name))
 }

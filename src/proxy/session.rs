@@ -3,7 +3,7 @@
 //! It lives in a box for as long as requests keep coming and is let go when the connection falls
 //! asleep, so that an idle connection holds no buffer and no table.
 
-use super::core::Core;
+use super::{core::Core, limits::Allowance};
 use crate::{
     bounds::{AWAKE_IDLE_MS, BUFFERS_KEPT_MAX},
     buffer::Buffer,
@@ -48,6 +48,8 @@ pub(super) struct Session<'c> {
     pub(super) target: Vec<u8>,
     /// What the balance hashes of the request.
     pub(super) hash_key: Vec<u8>,
+    /// What a limit counts the request by.
+    pub(super) client_key: Vec<u8>,
     /// The request id.
     pub(super) request_id: RequestId,
     /// The client's address, after trusted proxies.
@@ -184,6 +186,8 @@ pub(super) struct Trail<'v> {
     pub(super) error: Option<Error>,
     /// How long until the client may try again, where a limit said no.
     pub(super) retry_after: Option<Duration>,
+    /// What the limits that the request was under leave to its client, where responses say so.
+    pub(super) allowance: Option<Allowance<'v>>,
     /// Whether the final response's head has been written: nothing else can be said then.
     pub(super) head_sent: bool,
     /// Whether another request may follow on the connection.
@@ -213,6 +217,7 @@ impl Trail<'_> {
             response_body_bytes: 0,
             error: None,
             retry_after: None,
+            allowance: None,
             head_sent: false,
             keeps_alive: false,
             request_read: false,
@@ -248,6 +253,8 @@ impl Trail<'_> {
             response_body_bytes: self.response_body_bytes,
             error: self.error,
             retry_after: self.retry_after,
+            // The head that tells of it has been written.
+            allowance: None,
             head_sent: self.head_sent,
             keeps_alive: self.keeps_alive,
             request_read: self.request_read,
@@ -277,6 +284,7 @@ impl<'c> Session<'c> {
             scratch: Vec::new(),
             target: Vec::with_capacity(256),
             hash_key: Vec::new(),
+            client_key: Vec::new(),
             request_id: RequestId {
                 bytes: [0; RequestId::BYTES_MAX],
                 length: 0,

@@ -174,6 +174,7 @@ fn router(api: Api) -> Router {
         .route("/upstreams", get(pages::upstreams))
         .route("/reload", post(reload))
         .route("/logs/reopen", post(reopen_logs))
+        .route("/limits", get(pages::limits))
         .route("/openapi.json", get(pages::description))
         .route("/stages", get(stages::list))
         .route("/apis/{api}/deployments", get(stages::deployments))

@@ -4,7 +4,10 @@ use super::{Api, process, refusal};
 use crate::{
     clock,
     control::status::Phase,
-    observe::prometheus::{self, EndpointLine, Exposition},
+    observe::{
+        most_refused,
+        prometheus::{self, EndpointLine, Exposition},
+    },
 };
 use axum::{
     Json,
@@ -24,12 +27,32 @@ pub(super) async fn index() -> &'static str {
      GET  /config        the configuration's file\n\
      GET  /upstreams     endpoints: health, ejections, connections\n\
      GET  /stages        every stage, and what it serves\n\
+     GET  /limits        who is limited most just now\n\
      GET  /openapi.json  all of this, and the orders for deployments, as an OpenAPI document\n\
      POST /reload        take up the configuration as it now stands\n\
      POST /logs/reopen   open the access log's file again\n"
 }
 
 /// The API's description.
+/// Entries of the page that tells who is limited.
+const LIMITED_SHOWN: usize = 100;
+
+/// Who is limited most just now, over all workers.
+pub(super) async fn limits(State(api): State<Api>) -> Json<Value> {
+    let cells = api.shared.cells.iter();
+    let most = most_refused(cells.map(|cells| &cells.most_limited), LIMITED_SHOWN);
+    let shown = most.into_iter().map(|entry| {
+        json!({
+            "scope": entry.scope.name(),
+            "limit": entry.name,
+            "of": entry.of,
+            "client": entry.key,
+            "refused": entry.count,
+        })
+    });
+    Json(Value::Array(shown.collect()))
+}
+
 const DESCRIPTION: &str = include_str!("openapi.json");
 
 pub(super) async fn description() -> Response {

@@ -6,6 +6,7 @@
 //! [`Kept`]. Names have been looked up before: [`Addresses`] is an argument. Nothing here binds,
 //! waits or publishes.
 
+mod limits;
 mod routing;
 mod rules;
 mod stage;
@@ -60,7 +61,7 @@ pub type Canaries = HashMap<(Arc<str>, Arc<str>, u64), [Arc<RouteMetrics>; 2]>;
 #[derive(Debug)]
 pub struct Kept<'a, 'd> {
     /// Token buckets; the caller publishes the draft after the snapshot.
-    pub buckets: &'a mut guard::Draft<'d, guard::RouteIdentity>,
+    pub buckets: &'a mut guard::Draft<'d, guard::LimitIdentity>,
     /// The routes' numbers.
     pub metrics: &'a Registry,
     /// Health, ejections and open connections of endpoints.
@@ -183,6 +184,7 @@ fn settings(checked: &Checked, found: &mut Vec<Mistake>) -> Settings {
             drain: timeouts.drain,
         },
         forwarding: forwarding(checked),
+        rate_limit_headers: checked.rate_limit_headers,
         log: log_format(checked, found),
     }
 }

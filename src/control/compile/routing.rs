@@ -1,7 +1,7 @@
 //! Hosts and stages: the tables that a request is looked up in.
 
 use super::{
-    Kept, Sources, rules,
+    Kept, Sources, limits, rules,
     stage::{self, Around, Told},
 };
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     },
     observe::{Block, Format},
     route::Hosts,
+    scope::Scope,
     snapshot::{Routing, Stage},
 };
 use std::sync::Arc;
@@ -82,6 +83,8 @@ fn around<'a, 'k, 'd>(
             .collect(),
         body_bytes: checked.limits.body_bytes,
         deployment_header: checked.deployment_header.as_deref(),
+        gateway: limits::limits(&checked.throttle, Scope::Gateway, "", kept),
+        says_limits: checked.rate_limit_headers,
         log,
         line: Block::default(),
         kept,

@@ -4,21 +4,21 @@
 //! all others. What is wrong with a route of the configuration is told at its place; what is wrong
 //! with one of a deployment, at the stage's.
 
-use super::{Deployed, Kept, Sources};
+use super::{Deployed, Kept, Sources, limits};
 use crate::{
     deploy::{self, Deployment},
-    guard::{self, Bucket, Rate},
     model::{
         Checked, Definition, Mistake, Path, Place,
         checked::{Api, Compat, Follows, Stage, Upstream},
-        definition::{AllowPaths, Integration as Written, MethodMiss, Route as Defined, Throttle},
+        definition::{AllowPaths, Integration as Written, MethodMiss, Route as Defined, Throttles},
         origins,
         variables::{self, VariableError},
     },
     observe::{Block, Format, RouteIdentity, RouteMetrics},
     route::{Peculiarities, Precedence, RouteKey, TableBuilder, Target},
+    scope::Scope,
     snapshot::{
-        self, Canary, HttpIntegration, Integration, Miss, Mock, Route, Served, Side, Sticky,
+        self, Canary, HttpIntegration, Integration, Limit, Miss, Mock, Route, Served, Side, Sticky,
     },
 };
 use std::{
@@ -37,6 +37,10 @@ pub(super) struct Around<'a, 'k, 'd> {
     pub(super) body_bytes: Option<u64>,
     /// The field that names deployments to clients.
     pub(super) deployment_header: Option<&'a str>,
+    /// What all requests are under.
+    pub(super) gateway: Vec<Arc<Limit>>,
+    /// Whether responses say what limits leave.
+    pub(super) says_limits: bool,
     /// The access log's format.
     pub(super) log: Option<&'a Format>,
     /// Where a piece of a line is made.
@@ -73,8 +77,10 @@ pub(super) fn compile(
         api,
         stage,
         throttles: throttles
-            .map(|route| (route.key.as_str(), route.throttle))
+            .map(|route| (route.key.as_str(), &route.throttle))
             .collect(),
+        of_api: limits::limits(&api.throttle, Scope::Api, &names.api, around.kept),
+        of_stage: limits::limits(&stage.throttle, Scope::Stage, &names.text(), around.kept),
         names: &names,
         told,
     };
@@ -103,7 +109,6 @@ pub(super) fn compile(
     snapshot::Stage {
         own: Arc::new(own),
         canary,
-        throttle: around.bucket(&names, None, stage.throttle),
         metrics: around.metrics(&names, &"".into()),
         api: names.api,
         name: names.stage,
@@ -154,6 +159,12 @@ fn compile_canary(canary: &deploy::Canary, served: Served) -> Canary {
 struct Names {
     api: Arc<str>,
     stage: Arc<str>,
+}
+
+impl Names {
+    fn text(&self) -> String {
+        format!("{}/{}", self.api, self.stage)
+    }
 }
 
 /// Where a definition comes from.
@@ -216,7 +227,9 @@ struct StageCompiler<'a> {
     api: &'a Api,
     stage: &'a Stage,
     /// What the stage says of single routes, by their keys.
-    throttles: HashMap<&'a str, Throttle>,
+    throttles: HashMap<&'a str, &'a Throttles>,
+    of_api: Vec<Arc<Limit>>,
+    of_stage: Vec<Arc<Limit>>,
     names: &'a Names,
     told: Told,
 }
@@ -290,14 +303,23 @@ impl StageCompiler<'_> {
         };
         let name: Arc<str> = key.into();
         let of_stage = self.throttles.get(key).copied();
-        let throttle = of_stage.or(defined.throttle);
+        let throttle = of_stage.unwrap_or(&defined.throttle);
+        let own = match throttle.is_empty() {
+            true => Vec::new(),
+            false => {
+                let of = format!("{} {key}", self.names.text());
+                limits::limits(throttle, Scope::Route, &of, around.kept)
+            }
+        };
+        let narrowest_first = [&own[..], &self.of_stage, &self.of_api, &around.gateway];
+        let limits = limits::of_route(narrowest_first, around.says_limits);
         let route = Route {
             api: Arc::clone(&self.names.api),
             stage: Arc::clone(&self.names.stage),
             log: around.log(self.names, &name),
             allowed: peculiarities(defined.allow_paths),
             body_bytes_max: defined.body_bytes.or(around.body_bytes).unwrap_or(u64::MAX),
-            throttle: around.bucket(self.names, Some(key), throttle),
+            limits,
             integration,
             metrics: around.metrics(self.names, &name),
             key: name,
@@ -409,24 +431,6 @@ impl Around<'_, '_, '_> {
             .entry(identity)
             .or_insert_with(made)
             .clone()
-    }
-
-    /// The bucket of a route, or of the stage as a whole.
-    fn bucket(
-        &mut self,
-        names: &Names,
-        route: Option<&str>,
-        throttle: Option<Throttle>,
-    ) -> Option<Arc<Bucket>> {
-        let throttle = throttle?;
-        let identity = guard::RouteIdentity {
-            api: (*names.api).into(),
-            stage: (*names.stage).into(),
-            route: route.map(Into::into),
-        };
-        // The model admits no other rates; a deployment was made of what it admitted.
-        let rate = Rate::new(throttle.rate, throttle.burst)?;
-        Some(self.kept.buckets.bucket(identity, rate, self.kept.now))
     }
 
     /// What of an access-log line is the same for all requests of a route.

@@ -13,7 +13,7 @@ use std::{path::Path, time::Duration};
 /// The registries of a process, over several compilations.
 #[derive(Default)]
 struct Process {
-    buckets: guard::Buckets<guard::RouteIdentity>,
+    buckets: guard::Buckets<guard::LimitIdentity>,
     states: States,
     canaries: Canaries,
     metrics: Option<Registry>,
@@ -80,7 +80,12 @@ fn routes_are_found_with_all_that_was_set() {
     assert_eq!(&*route.key, "GET /a/{id}");
     assert_eq!((&*route.api, &*route.stage), ("a", "s"));
     assert_eq!(route.body_bytes_max, 1024);
-    assert!(route.throttle.is_some() && stage.throttle.is_none());
+    let [limit] = &*route.limits.all else {
+        panic!("{route:?}")
+    };
+    assert_eq!((limit.scope, &*limit.of), (Scope::Route, "a/s GET /a/{id}"));
+    let policy = std::str::from_utf8(&route.limits.policy);
+    assert_eq!(policy, Ok("RateLimit-Policy: \"route\";q=2;w=2\r\n"));
     let allowed = crate::route::Peculiarities::ENCODED_SLASH;
     assert_eq!(
         route.allowed,

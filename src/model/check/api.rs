@@ -5,7 +5,7 @@ use crate::{
     http::Method,
     model::{
         checked::{Api, Compat, Follows, PathTemplate, Stage, StageRoute},
-        definition::{AllowPaths, Definition, Integration, Limit, MethodMiss, Route, Throttle},
+        definition::{AllowPaths, Definition, Integration, Limit, MethodMiss, Route, Throttles},
         document::{self, Allowed},
         mistake::{Path, Place, Source, nearest},
         names::{self, Wrong},
@@ -36,6 +36,7 @@ impl Walk<'_> {
                 // What was refused already stays, so that domains find it.
                 let mut definition = Definition::default();
                 let (mut places, mut stages) = (HashMap::new(), None);
+                let mut throttle = Throttles::default();
                 if let Some(written) = value {
                     definition.description = written.description.value.unwrap_or_default();
                     definition.compat = written.compat.value;
@@ -59,9 +60,11 @@ impl Walk<'_> {
                         definition.routes.insert(key, route);
                     }
                     stages = written.stages.value;
+                    throttle = self.throttles(&written.throttle, path);
                 }
                 Api {
                     place,
+                    throttle,
                     stages: self.stages(stages, place, path),
                     name,
                     definition: Arc::new(definition),
@@ -136,7 +139,7 @@ impl Walk<'_> {
                 template?;
                 let route = Route {
                     integration: integration?,
-                    throttle: written.throttle.value.as_ref().map(throttle),
+                    throttle: self.throttles(&written.throttle, path),
                     allow_paths: allow_paths(&written.allow_paths.value),
                     body_bytes: limit(written.body_bytes.value, |size: Size| size.0),
                     timeout_ms: limit(written.timeout.value, milliseconds),
@@ -278,7 +281,7 @@ impl Walk<'_> {
             name: name.to_owned(),
             description: String::new(),
             variables: Vec::new(),
-            throttle: None,
+            throttle: Throttles::default(),
             routes: Vec::new(),
             tags: Vec::new(),
             follows: Follows::ReloadUntilDeployed,
@@ -301,7 +304,7 @@ impl Walk<'_> {
                     }
                     stage.description = written.description.value.unwrap_or_default();
                     stage.variables = pairs(written.variables.value);
-                    stage.throttle = written.throttle.value.as_ref().map(throttle);
+                    stage.throttle = self.throttles(&written.throttle, path);
                     stage.routes = self.stage_routes(written.routes.value, path.key("routes"));
                     stage.tags = pairs(written.tags.value);
                     stage.follows = match written.auto_deploy.value {
@@ -327,7 +330,7 @@ impl Walk<'_> {
                 self.kept(place, section.key(&name), route_path(&name))?;
                 Some(StageRoute {
                     place,
-                    throttle: throttle(&value?.throttle.value),
+                    throttle: self.throttles(&value?.throttle, section.key(&name)),
                     key: name,
                 })
             })
@@ -357,13 +360,6 @@ fn pairs(map: Map<String>) -> Vec<(String, String)> {
         .into_iter()
         .filter_map(|entry| Some((entry.name, entry.value?)))
         .collect()
-}
-
-fn throttle(written: &document::Throttle) -> Throttle {
-    Throttle {
-        rate: written.rate.value.0,
-        burst: narrow(written.burst.value),
-    }
 }
 
 fn limit<T>(written: Option<Or<Unlimited, T>>, count: impl FnOnce(T) -> u64) -> Limit {

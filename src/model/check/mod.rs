@@ -8,6 +8,7 @@ mod api;
 mod domains;
 mod process;
 mod rules;
+mod throttle;
 mod upstream;
 
 use super::{
@@ -43,6 +44,7 @@ pub(super) fn check(
     let forwarded = walk.forwarded(document.forwarded.value);
     let deployment_header =
         walk.field_or_off(document.deployment_header, root.key("deployment_header"));
+    let throttle = walk.throttles(&document.throttle, root);
     let known = names(&document.upstreams.value);
     let apis = walk.apis(document.apis.value, &known);
     let domains = walk.domains(document.domains.value, &apis, document.place);
@@ -62,6 +64,8 @@ pub(super) fn check(
         timeouts: process::timeouts(&document.timeouts.value),
         forwarded,
         deployment_header,
+        throttle,
+        rate_limit_headers: document.rate_limit_headers.value,
         upstreams,
         apis,
         domains,

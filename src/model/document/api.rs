@@ -1,10 +1,11 @@
 //! An API as it is written: routes, integrations, stages, and the domains that lead to them.
 
+use super::throttle::Throttles;
 use crate::{
     bounds,
     model::{
         mistake::{Mistake, Path},
-        scalar::{DAY, Or, Rate, Size, Unlimited},
+        scalar::{DAY, Or, Size, Unlimited},
         setting::{self, Map, Placed, Setting, settings, words},
         tree::{Node, Value},
     },
@@ -29,6 +30,9 @@ settings! {
         /// An OpenAPI document (3.1, 3.0 or Swagger 2.0, with Amazon's extensions) whose operations
         /// are routes. A route written here goes before one of the document under the same key.
         openapi: Option<OpenApi>, default(None);
+        /// How many requests the API takes, all stages together: one token bucket or a list of
+        /// them.
+        throttle: Throttles, default(Throttles(Vec::new()));
         /// The stages, by name: letters, digits, `_`, `-`, or `$default`. Left out: one stage
         /// called `$default`.
         stages: Option<Map<Stage>>, default(None), within(1..=1000);
@@ -52,8 +56,8 @@ settings! {
     struct Route {
         /// What answers.
         integration: Integration, required;
-        /// How many requests it takes, in each stage.
-        throttle: Option<Throttle>, default(None);
+        /// How many requests it takes, in each stage: one token bucket or a list of them.
+        throttle: Throttles, default(Throttles(Vec::new()));
         /// Dangerous spellings of a path that this route takes all the same. Others are answered
         /// 400 before they reach an origin.
         allow_paths: Vec<Placed<Allowed>>, default(Vec::new()), within(0..=4);
@@ -63,23 +67,14 @@ settings! {
         timeout: Option<Or<Unlimited, Duration>>, default(None), within(1..=DAY);
     }
 
-    /// A token bucket: requests beyond it are answered 429.
-    struct Throttle {
-        /// Requests per second in the long run. Fractions are allowed, down to one request in
-        /// 11.6 days.
-        rate: Rate, required;
-        /// Requests that may come at once.
-        burst: u64, required, within(1..=1_000_000_000);
-    }
-
     /// A stage: a name under which an API is served, with its own variables and throttle.
     struct Stage {
         /// For people.
         description: Option<String>, default(None), within(0..=1024);
         /// Values for this stage, by name: letters, digits and `_`.
         variables: Map<String>, default(Map(Vec::new())), within(0..=100);
-        /// How many requests the stage takes, all routes together.
-        throttle: Option<Throttle>, default(None);
+        /// How many requests the stage takes, all routes together: one token bucket or a list.
+        throttle: Throttles, default(Throttles(Vec::new()));
         /// Whether the stage follows its API at each reload (`true`) or serves what was deployed
         /// to it (`false`). Left out: it follows until it is first deployed.
         auto_deploy: Option<bool>, default(None);
@@ -91,8 +86,9 @@ settings! {
 
     /// What a stage says of one route.
     struct StageRoute {
-        /// How many requests the route takes in this stage, instead of what the API says.
-        throttle: Throttle, required;
+        /// How many requests the route takes in this stage, instead of what the API says: one
+        /// token bucket or a list of them.
+        throttle: Throttles, required;
     }
 
     /// The API and stage that answer at a host and base path.

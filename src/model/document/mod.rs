@@ -6,15 +6,17 @@
 
 mod api;
 mod domain;
+mod throttle;
 mod upstream;
 
 pub use api::Compat;
 pub(super) use api::{
     Allowed, Api, BasePath, HttpIntegration, Integration, Mapping, MockIntegration, OpenApi, Route,
-    Stage, StageRoute, Throttle,
+    Stage, StageRoute,
 };
 pub use domain::BasePaths;
 pub(super) use domain::{Domain, Listed, Routing, Rule};
+pub(super) use throttle::{Per, Throttle, Throttles};
 pub(super) use upstream::{Balance, Endpoint, HealthCheck, HealthCheckType, Resolve, Upstream};
 
 use super::{
@@ -55,6 +57,12 @@ settings! {
         forwarded: Forwarded, nested;
         /// The field by which responses name the deployment that served them, for debugging.
         deployment_header: Or<Off, String>, default(Or::Word(Off));
+        /// How many requests the gateway takes, all APIs together: one token bucket or a list of
+        /// them.
+        throttle: Throttles, default(Throttles(Vec::new()));
+        /// Whether responses to requests that a throttle or a quota counts say what is left, by
+        /// `RateLimit` and `RateLimit-Policy`, and refusals by `Retry-After` when to come back.
+        rate_limit_headers: bool, default(true);
         /// The origins, by name: letters, digits, `_`, `-` and `.`.
         upstreams: Map<Upstream>, default(Map(Vec::new()));
         /// The APIs, by name: letters, digits, `_`, `-` and `.`.

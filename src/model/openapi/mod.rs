@@ -34,7 +34,7 @@ pub use report::{Line, Outcome, Report};
 
 use super::{
     checked::Compat,
-    definition::{AllowPaths, Definition, Limit, MethodMiss, Route, Throttle},
+    definition::{AllowPaths, Definition, Limit, MethodMiss, Route, Throttles},
     mistake::{Mistakes, Source},
 };
 use decide::Site;
@@ -121,8 +121,8 @@ struct ApiSettings {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct RouteSettings {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    throttle: Option<Throttle>,
+    #[serde(skip_serializing_if = "Throttles::is_empty")]
+    throttle: Throttles,
     #[serde(skip_serializing_if = "AllowPaths::is_none")]
     allow_paths: AllowPaths,
     body_bytes: Limit,
@@ -132,7 +132,7 @@ struct RouteSettings {
 impl RouteSettings {
     fn of(route: &Route) -> Self {
         Self {
-            throttle: route.throttle,
+            throttle: route.throttle.clone(),
             allow_paths: route.allow_paths,
             body_bytes: route.body_bytes,
             timeout_ms: route.timeout_ms,

@@ -5,7 +5,7 @@ use super::{
     tests::{documents, imported, options, source},
     *,
 };
-use crate::model::definition::Integration;
+use crate::model::definition::{Integration, Per, Throttle};
 use proptest::{collection, option, prelude::*, sample::select};
 
 #[test]
@@ -105,11 +105,18 @@ fn limit() -> impl Strategy<Value = Limit> {
     ]
 }
 
-fn throttle() -> impl Strategy<Value = Throttle> {
-    (1..1000_u32, 1..1000_u32).prop_map(|(rate, burst)| Throttle {
-        rate: f64::from(rate) / 8.0,
-        burst,
-    })
+fn throttles() -> impl Strategy<Value = Throttles> {
+    let per = prop_oneof![
+        Just(None),
+        Just(Some(Per::ApiKey)),
+        (1..=128_u8).prop_map(|ipv6_prefix| Some(Per::Address { ipv6_prefix })),
+        "[a-z]{1,9}".prop_map(|name| Some(Per::Query(name))),
+    ];
+    let one = (1..1000_u32, 1..1000_u32, per).prop_map(|(rate, burst, per)| Throttle {
+        per,
+        ..Throttle::shared(f64::from(rate) / 8.0, burst)
+    });
+    collection::vec(one, 0..3).prop_map(Throttles)
 }
 
 fn allow_paths() -> impl Strategy<Value = AllowPaths> {
@@ -124,24 +131,17 @@ fn allow_paths() -> impl Strategy<Value = AllowPaths> {
 }
 
 fn native_route() -> impl Strategy<Value = Route> {
-    (
-        integration(),
-        option::of(throttle()),
-        allow_paths(),
-        limit(),
-        limit(),
+    (integration(), throttles(), allow_paths(), limit(), limit()).prop_map(
+        |(integration, throttle, allow_paths, body_bytes, timeout_ms)| Route {
+            integration,
+            throttle,
+            allow_paths,
+            body_bytes,
+            timeout_ms,
+            missing: Vec::new(),
+            operation: None,
+        },
     )
-        .prop_map(
-            |(integration, throttle, allow_paths, body_bytes, timeout_ms)| Route {
-                integration,
-                throttle,
-                allow_paths,
-                body_bytes,
-                timeout_ms,
-                missing: Vec::new(),
-                operation: None,
-            },
-        )
 }
 
 fn native() -> impl Strategy<Value = Definition> {
@@ -329,7 +329,7 @@ proptest! {
     #[test]
     fn a_definition_with_a_document_comes_back(
         document in document(),
-        throttle in option::of(throttle()),
+        throttle in throttles(),
         limit in limit(),
     ) {
         let source = Source::new("f", &document.to_string());

@@ -1,0 +1,207 @@
+//! The limits that a request is under, and what its client is told of them.
+
+use super::{
+    core::View,
+    serve::cookie_named,
+    session::{Session, Trail},
+};
+use crate::{
+    bounds::LIMITS_MAX,
+    clock::Instant,
+    error::Error,
+    guard::{self, KeyHasher},
+    http::FieldId,
+    snapshot::{ClientKey, Held, Limit, Route, address_key},
+};
+use std::sync::Arc;
+
+/// Limits that a request commonly has at most: for more, more is set aside.
+const FEW: usize = 4;
+
+/// What a limit leaves to a client: the one that leaves least of those that the request was under.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance<'v> {
+    /// Its name among the limits of the route.
+    name: &'v str,
+    /// The line that tells of all of them, with its CRLF.
+    policy: &'v [u8],
+    /// Requests that may come now.
+    remaining: u64,
+    /// Seconds until the limit leaves all of its burst again.
+    full_in: u64,
+}
+
+impl Allowance<'_> {
+    /// Writes the field lines.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let mut number = itoa::Buffer::new();
+        out.extend_from_slice(self.policy);
+        out.extend_from_slice(b"RateLimit: \"");
+        out.extend_from_slice(self.name.as_bytes());
+        out.extend_from_slice(b"\";r=");
+        out.extend_from_slice(number.format(self.remaining).as_bytes());
+        out.extend_from_slice(b";t=");
+        out.extend_from_slice(number.format(self.full_in).as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Takes a token of every limit of the route, or of none.
+///
+/// Cost: nothing for a route without limits; for each limit two looks at its word, and for one
+/// that tells clients apart a hash of their key. A claim allocates, as does a refusal.
+pub(super) fn admit<'v>(
+    session: &mut Session<'_>,
+    view: &'v View,
+    route: &'v Route,
+    trail: &mut Trail<'v>,
+) -> Result<(), Error> {
+    match route.limits.all.len() {
+        0 => Ok(()),
+        1..=FEW => admit_under::<FEW>(session, view, route, trail),
+        _ => admit_under::<LIMITS_MAX>(session, view, route, trail),
+    }
+}
+
+fn admit_under<'v, const N: usize>(
+    session: &mut Session<'_>,
+    view: &'v View,
+    route: &'v Route,
+    trail: &mut Trail<'v>,
+) -> Result<(), Error> {
+    let all: &[Arc<Limit>] = &route.limits.all;
+    let Some(first) = all.first() else {
+        return Ok(());
+    };
+    let mut asked = [asked(session, first); N];
+    for (place, limit) in asked.iter_mut().zip(all).skip(1) {
+        *place = self::asked(session, limit);
+    }
+    let asked = &asked[..all.len().min(N)];
+    let worker = session.core.worker;
+    let says = view.snapshot.settings.rate_limit_headers;
+    match guard::admit(asked, worker, trail.now) {
+        Ok(()) => {
+            if says {
+                trail.allowance = tightest(route, asked, trail.now);
+            }
+            Ok(())
+        }
+        Err(refusal) => {
+            let limit = &all[refusal.index];
+            if says {
+                trail.retry_after = Some(refusal.spent.retry_after);
+                let left = left(&asked[refusal.index], trail.now);
+                trail.allowance = Some(allowance(route, limit, left));
+            }
+            note(session, limit, &asked[refusal.index]);
+            Err(Error::Throttled)
+        }
+    }
+}
+
+/// The limit with what the request is counted by.
+fn asked<'v>(session: &mut Session<'_>, limit: &'v Limit) -> guard::Limit<'v> {
+    match &limit.held {
+        Held::Together(bucket) => guard::Limit::Bucket(bucket),
+        Held::Apart(table, key) => {
+            write_key(session, key);
+            let key = KeyHasher::of_process().hash(&session.client_key);
+            guard::Limit::Client(table, key)
+        }
+    }
+}
+
+/// Puts into the session what the request is counted by; nothing where it has no such value.
+fn write_key(session: &mut Session<'_>, key: &ClientKey) {
+    let out = &mut session.client_key;
+    out.clear();
+    let buffer = session.inbound.filled();
+    let head = &session.head;
+    match key {
+        ClientKey::Address { ipv6_prefix } => {
+            if let Some(address) = session.source_ip {
+                out.extend_from_slice(&address_key(address, *ipv6_prefix));
+            }
+        }
+        ClientKey::ApiKey => {}
+        ClientKey::Header(name) => {
+            out.extend_from_slice(head.fields.named(name, buffer).unwrap_or_default());
+        }
+        ClientKey::Cookie(name) => {
+            out.extend_from_slice(cookie_named(head, buffer, name).unwrap_or_default());
+        }
+        ClientKey::Query(name) => {
+            guard::query_value(head.query.of(buffer), name, out);
+        }
+        ClientKey::Claim(name) => {
+            let mut tokens = head.fields.values(FieldId::Authorization, buffer);
+            let claim = tokens.next().and_then(|token| guard::claim(token, name));
+            out.extend_from_slice(claim.unwrap_or_default().as_bytes());
+        }
+    }
+}
+
+/// What is left under a limit, and in how many seconds it leaves all.
+fn left(asked: &guard::Limit<'_>, now: Instant) -> (u64, u64, u64) {
+    let (remaining, rate) = match asked {
+        guard::Limit::Bucket(bucket) => (bucket.remaining(now), bucket.rate()),
+        guard::Limit::Client(table, key) => (table.remaining(*key, now), table.rate()),
+    };
+    let missing = rate.burst().saturating_sub(remaining);
+    let ns = u128::from(missing) * rate.interval().as_nanos();
+    let full_in = u64::try_from(ns.div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
+    (remaining, rate.burst(), full_in)
+}
+
+fn allowance<'v>(
+    route: &'v Route,
+    limit: &'v Limit,
+    (remaining, _, full_in): (u64, u64, u64),
+) -> Allowance<'v> {
+    Allowance {
+        name: &limit.name,
+        policy: &route.limits.policy,
+        remaining,
+        full_in,
+    }
+}
+
+/// What is left under the limit that leaves the smallest part of its burst.
+fn tightest<'v>(
+    route: &'v Route,
+    asked: &[guard::Limit<'_>],
+    now: Instant,
+) -> Option<Allowance<'v>> {
+    let all = route.limits.all.iter().zip(asked);
+    let left = all.map(|(limit, asked)| (limit, left(asked, now)));
+    // a/b < c/d as a*d < c*b: bursts are below 2^32 and so is what is left of them.
+    let least = left
+        .min_by(|(_, (a, b, _)), (_, (c, d, _))| (a.saturating_mul(*d)).cmp(&c.saturating_mul(*b)));
+    least.map(|(limit, left)| allowance(route, limit, left))
+}
+
+/// Counts a refusal, for people who ask who is limited.
+#[cold]
+fn note(session: &mut Session<'_>, limit: &Limit, asked: &guard::Limit<'_>) {
+    let cells = &session.core.cells;
+    cells.limited[limit.scope as usize].add(1);
+    let of = KeyHasher::of_process().hash(limit.of.as_bytes());
+    let name = KeyHasher::of_process().hash(limit.name.as_bytes());
+    let mut hash = of ^ name.rotate_left(1);
+    let mut text = Vec::new();
+    if let (Held::Apart(_, key), guard::Limit::Client(_, client)) = (&limit.held, asked) {
+        hash ^= client.rotate_left(2);
+        match (key, session.source_ip) {
+            (ClientKey::Address { .. }, Some(address)) => {
+                text.extend_from_slice(address.to_string().as_bytes());
+            }
+            (key, _) => {
+                write_key(session, key);
+                text.extend_from_slice(&session.client_key);
+            }
+        }
+    }
+    let limit = (limit.scope, &*limit.name, &*limit.of);
+    session.core.cells.most_limited.note(limit, &text, hash);
+}
