@@ -4,10 +4,12 @@
 //! and never waits; time is an argument.
 
 pub mod admit;
+mod lease;
 pub mod limit;
 pub mod rate;
 pub mod registry;
 pub mod table;
+pub mod word;
 
 pub use admit::{Limit, Refusal, admit};
 pub use limit::Bucket;

@@ -244,7 +244,7 @@ mod tests {
 
     fn drain(bucket: &Bucket, now: Instant) -> usize {
         (0..1_000_000)
-            .take_while(|_| bucket.spend(now).is_ok())
+            .take_while(|_| bucket.spend(0, now).is_ok())
             .count()
     }
 
@@ -257,7 +257,7 @@ mod tests {
         let old = draft.bucket("a", before, at(0));
         draft.publish(at(0));
         for _ in 0..spent {
-            old.spend(at(1000)).expect("a token");
+            old.spend(0, at(1000)).expect("a token");
         }
         let mut draft = buckets.draft();
         let new = draft.bucket("a", after, at(1000));
