@@ -54,7 +54,7 @@ fn in_every_order(
     work: fn(&Bucket<LoomU64>, usize) -> usize,
 ) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
+    model.preemption_bound = Some(2);
     model.check(move || {
         let bucket = Arc::new(Bucket::<LoomU64>::of_words(rate(1.0, burst), workers));
         if leases {
