@@ -1,10 +1,8 @@
-//! What a pick, an outcome and a token cost: the benches that the contracts in `upstream/` and
-//! `guard/` name.
+//! What a pick and an outcome cost: the benches that the contracts in `upstream/` name.
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sluice::{
     clock::Instant,
-    guard::{Bucket, Rate, spend_all},
     upstream::{Balance, Choice, HashKey, Local, Outcome, Pool, RetryBudget, Tried},
 };
 use std::hint::black_box;
@@ -82,29 +80,5 @@ fn outcomes(criterion: &mut Criterion) {
     });
 }
 
-fn limits(criterion: &mut Criterion) {
-    let rate = |per_second, burst| Rate::new(per_second, burst).expect("a rate");
-    // Ten nanoseconds a token and time to match: it is always had.
-    let (one, other) = (Bucket::new(rate(1e8, 1000)), Bucket::new(rate(1e8, 1000)));
-    let mut ns = 0;
-    criterion.bench_function("guard/spend", |bencher| {
-        bencher.iter(|| {
-            ns += 10;
-            black_box(&one).spend(Instant::from_ns(ns)).is_ok()
-        });
-    });
-    criterion.bench_function("guard/spend_all_2", |bencher| {
-        bencher.iter(|| {
-            ns += 10;
-            spend_all(black_box(&[&one, &other]), Instant::from_ns(ns)).is_ok()
-        });
-    });
-    let empty = Bucket::new(rate(1e-3, 1));
-    assert!(empty.spend(Instant::from_ns(1)).is_ok());
-    criterion.bench_function("guard/spend_refused", |bencher| {
-        bencher.iter(|| black_box(&empty).spend(Instant::from_ns(1)).is_err());
-    });
-}
-
-criterion_group!(benches, picks, outcomes, limits);
+criterion_group!(benches, picks, outcomes);
 criterion_main!(benches);

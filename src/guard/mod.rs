@@ -6,11 +6,13 @@
 pub mod admit;
 pub mod claim;
 pub mod identity;
+mod lease;
 pub mod limit;
 pub mod query;
 pub mod rate;
 pub mod registry;
 pub mod table;
+pub mod word;
 
 pub use admit::{Limit, Refusal, admit};
 pub use claim::claim;

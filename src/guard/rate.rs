@@ -90,6 +90,11 @@ impl Rate {
         self.interval_ns
     }
 
+    /// The same as [`Rate::window`], in nanoseconds.
+    pub(super) const fn window_ns(&self) -> u64 {
+        self.burst_ns
+    }
+
     /// The word after `tokens` more are taken at `now`: all of them or none. `tokens` is at most the
     /// burst.
     #[inline]

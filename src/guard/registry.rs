@@ -233,7 +233,7 @@ mod tests {
 
     fn drain(bucket: &Bucket, now: Instant) -> usize {
         (0..1_000_000)
-            .take_while(|_| bucket.spend(now).is_ok())
+            .take_while(|_| bucket.spend(0, now).is_ok())
             .count()
     }
 
@@ -246,7 +246,7 @@ mod tests {
         let old = draft.bucket("a", before, at(0));
         draft.publish(at(0));
         for _ in 0..spent {
-            old.spend(at(1000)).expect("a token");
+            old.spend(0, at(1000)).expect("a token");
         }
         let mut draft = buckets.draft();
         let new = draft.bucket("a", after, at(1000));
@@ -327,5 +327,28 @@ mod tests {
         let new = draft.bucket("b", rate(1.0, 10), at(0));
         draft.publish(at(0));
         assert_eq!((buckets.len(), drain(&new, at(0))), (1, 10));
+    }
+
+    #[test]
+    fn clients_keep_what_they_miss_by_the_same_rules() {
+        let mut buckets = Buckets::default();
+        let mut draft = buckets.draft();
+        let old = draft.table("a", rate(1.0, 10), 100, at(0));
+        let _bucket = draft.bucket("a", rate(1.0, 10), at(0));
+        draft.publish(at(0));
+        assert_eq!(buckets.len(), 2);
+        (0..4).for_each(|_| old.spend(7, at(0)).expect("a token"));
+        let mut draft = buckets.draft();
+        assert!(Arc::ptr_eq(
+            &old,
+            &draft.table("a", rate(1.0, 10), 100, at(0))
+        ));
+        drop(draft);
+        let mut draft = buckets.draft();
+        let new = draft.table("a", rate(5.0, 10), 100, at(0));
+        assert_eq!(new.remaining(7, at(0)), 6);
+        (0..3).for_each(|_| old.spend(7, at(0)).expect("a token"));
+        draft.publish(at(0));
+        assert_eq!((new.remaining(7, at(0)), new.remaining(8, at(0))), (3, 10));
     }
 }

@@ -372,3 +372,6 @@ fn claim_number() -> u64 {
     }
     NEXT.with(|next| next.replace(next.get() + 1) & !CLAIM)
 }
+
+#[cfg(test)]
+mod tests;

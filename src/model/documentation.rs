@@ -120,6 +120,13 @@ fn kind(schema: &Json) -> String {
         | Json::String(_)
         | Json::Object(_)) => other == kind,
     };
+    if let Some([(name, value)]) = schema["properties"]
+        .as_object()
+        .map(|all| all.iter().collect::<Vec<_>>())
+        .as_deref()
+    {
+        return format!("`{{ {name}: {} }}`", kind(value));
+    }
     let plain = if has("object") {
         format!("by name, {}", kind(&schema["additionalProperties"]))
     } else if has("array") {

@@ -45,10 +45,10 @@ pub enum Per {
 }
 
 impl Per {
-    /// A short name for it, for metrics and for who asks.
+    /// A text that no other has: what is counted by another key finds no state of this one's.
     pub fn text(&self) -> String {
         match self {
-            Self::Address { .. } => "address".to_owned(),
+            Self::Address { ipv6_prefix } => format!("address/{ipv6_prefix}"),
             Self::ApiKey => "api_key".to_owned(),
             Self::Header(name) => format!("header.{name}"),
             Self::Cookie(name) => format!("cookie.{name}"),

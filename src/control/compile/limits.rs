@@ -20,8 +20,12 @@ pub(super) fn limits(
     let all = throttles.0.iter().enumerate();
     all.filter_map(|(index, throttle)| {
         let earlier = throttles.0[..index].iter();
-        let nth = earlier.filter(|one| one.per == throttle.per).count();
-        limit(throttle, (scope, of, nth), kept).map(Arc::new)
+        let nth = earlier.clone().filter(|one| one.per == throttle.per);
+        let made = limit(throttle, (scope, of, nth.count()), kept)?;
+        let kind = |one: &Throttle| one.per.as_ref().map(|per| client_key(per).kind());
+        let alike = earlier.filter(|one| kind(one) == kind(throttle)).count();
+        let name = name(scope, &made.held, alike).into();
+        Some(Arc::new(Limit { name, ..made }))
     })
     .collect()
 }
@@ -51,7 +55,7 @@ fn limit(
     Some(Limit {
         scope,
         of: of.into(),
-        name: name(scope, &held, nth).into(),
+        name: Box::default(),
         held,
     })
 }

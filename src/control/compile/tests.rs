@@ -5,7 +5,8 @@ use crate::{
     http::FieldLines,
     model,
     route::Params,
-    snapshot::{Integration, Miss, Route, Stage},
+    scope::Scope,
+    snapshot::{Held, Integration, Miss, Route, Stage},
     upstream::{Address, Balance, HashKey, HostPolicy, Probe},
 };
 use std::{path::Path, time::Duration};
@@ -317,7 +318,10 @@ fn a_reload_keeps_buckets_numbers_and_health_by_identity() {
     let route =
         |snapshot: &Snapshot| Arc::clone(find(&snapshot.routing.stages[0], "GET /").unwrap());
     let (first_route, second_route) = (route(&first), route(&second));
-    let bucket = |route: &Route| Arc::clone(route.throttle.as_ref().unwrap());
+    let bucket = |route: &Route| match &route.limits.all[0].held {
+        Held::Together(bucket) => Arc::clone(bucket),
+        Held::Apart(..) => panic!("{route:?}"),
+    };
     assert!(Arc::ptr_eq(&bucket(&first_route), &bucket(&second_route)));
     assert!(Arc::ptr_eq(&first_route.metrics, &second_route.metrics));
     let state = |snapshot: &Snapshot| Arc::clone(&snapshot.upstreams[0].endpoints[0].state);
@@ -386,4 +390,48 @@ domains:
     check("rules.test", "/x/z", Some(("two", "/z", "9")));
     check("rules.test", "/", None);
     check("mappings.test", "/x", Some(("one", "/x", "")));
+}
+
+#[test]
+fn a_route_is_under_its_own_limits_and_those_of_all_that_it_belongs_to() {
+    let text = "listeners: [{ address: '127.0.0.1:0' }]
+throttle: { rate: 1000, burst: 1000 }
+apis:
+  a:
+    throttle: { rate: 100, burst: 100 }
+    routes:
+      GET /:
+        integration: { type: mock }
+        throttle:
+          - { rate: 1, burst: 2 }
+          - { rate: 1, burst: 3, per: address, ipv6_prefix: 56 }
+          - { rate: 1, burst: 4, per: { header: X-Tenant } }
+          - { rate: 1, burst: 5, per: address, clients: 100 }
+      GET /own: { integration: { type: mock } }
+    stages:
+      one: { throttle: { rate: 10, burst: 20 } }
+      two: { routes: { GET /: { throttle: { rate: 7, burst: 7 } } } }
+domains: { '*': { /: { api: a, stage: one }, /two: { api: a, stage: two } } }
+";
+    let snapshot = compiled(text);
+    let names = |stage: usize, key: &str| {
+        let route = find(&snapshot.routing.stages[stage], key).unwrap();
+        let names = route.limits.all.iter().map(|limit| &*limit.name);
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let own = "route route-address route-header route-address-2";
+    assert_eq!(names(0, "GET /"), format!("{own} stage api gateway"));
+    assert_eq!(names(0, "GET /own"), "stage api gateway");
+    assert_eq!(names(1, "GET /"), "route api gateway");
+    let held = |stage: usize, index: usize| {
+        let route = find(&snapshot.routing.stages[stage], "GET /").unwrap();
+        match &route.limits.all[index].held {
+            Held::Together(bucket) => Arc::as_ptr(bucket).addr(),
+            Held::Apart(table, _) => Arc::as_ptr(table).addr(),
+        }
+    };
+    // One API and one gateway, whichever the stage; a route in each stage has its own.
+    assert_eq!((held(0, 5), held(0, 6)), (held(1, 1), held(1, 2)));
+    assert_ne!(held(0, 0), held(1, 0));
+    assert_ne!(held(0, 1), held(0, 3));
 }

@@ -1,7 +1,9 @@
 //! Token buckets against what they promise: a model with big integers, and bounds over time.
 
 use super::*;
+use crate::bounds::{BURST_NS_MAX, TOKEN_INTERVAL_NS_MAX};
 use proptest::prelude::*;
+use std::time::Duration;
 
 fn rate(per_second: f64, burst: u32) -> Rate {
     Rate::new(per_second, burst).expect("a rate")
@@ -18,9 +20,9 @@ struct Model {
 
 impl Model {
     fn new(rate: Rate) -> Self {
-        let burst = i128::from(rate.burst_ns);
+        let burst = i128::from(rate.window_ns());
         Self {
-            interval: i128::from(rate.interval_ns),
+            interval: i128::from(rate.interval_ns()),
             burst,
             level: burst,
             at: 0,
@@ -45,7 +47,7 @@ fn check(rate: Rate, asked_at_ms: &[u64], expected: &str) {
     let bucket = Bucket::new(rate);
     let answers: String = asked_at_ms
         .iter()
-        .map(|&ms| bucket.spend(Instant::from_ns(ms * 1_000_000)))
+        .map(|&ms| bucket.spend(0, Instant::from_ns(ms * 1_000_000)))
         .map(|answer| if answer.is_ok() { '+' } else { '-' })
         .collect();
     assert_eq!(answers, expected);
@@ -78,42 +80,42 @@ fn rates() {
         assert_eq!(Rate::new(refused, 1), None, "{refused}");
     }
     assert_eq!(Rate::new(1.0, 0), None);
-    assert_eq!(rate(f64::MAX, 1).interval_ns, 1);
-    assert_eq!(rate(3.0, 1).interval_ns, 333_333_334);
-    assert_eq!(rate(1e-6, 1).interval_ns, TOKEN_INTERVAL_NS_MAX);
-    assert_eq!(rate(1e-6, u32::MAX).burst_ns, BURST_NS_MAX);
+    assert_eq!(rate(f64::MAX, 1).interval_ns(), 1);
+    assert_eq!(rate(3.0, 1).interval_ns(), 333_333_334);
+    assert_eq!(rate(1e-6, 1).interval_ns(), TOKEN_INTERVAL_NS_MAX);
+    assert_eq!(rate(1e-6, u32::MAX).window_ns(), BURST_NS_MAX);
 }
 
 #[test]
 fn when_to_ask_again() {
     let bucket = Bucket::new(rate(2.0, 1));
     let at = |ms: u64| Instant::from_ns(ms * 1_000_000);
-    assert_eq!(bucket.spend(at(0)), Ok(()));
+    assert_eq!(bucket.spend(0, at(0)), Ok(()));
     assert_eq!(
-        bucket.spend(at(100)),
+        bucket.spend(0, at(100)),
         Err(Spent {
             retry_after: Duration::from_millis(400)
         })
     );
     assert_eq!(
-        bucket.spend(at(499)),
+        bucket.spend(0, at(499)),
         Err(Spent {
             retry_after: Duration::from_millis(1)
         })
     );
-    assert_eq!(bucket.spend(at(500)), Ok(()));
+    assert_eq!(bucket.spend(0, at(500)), Ok(()));
 }
 
 #[test]
 fn at_the_end_of_time_it_refuses_rather_than_gives() {
     let bucket = Bucket::new(rate(1e-6, u32::MAX));
     let end = Instant::from_ns(u64::MAX);
-    assert!(bucket.spend(end).is_err());
-    assert!(bucket.spend(Instant::from_ns(u64::MAX - 1)).is_err());
+    assert!(bucket.spend(0, end).is_err());
+    assert!(bucket.spend(0, Instant::from_ns(u64::MAX - 1)).is_err());
     let nearly = Bucket::new(rate(1.0, 2));
     let now = Instant::from_ns(u64::MAX - 1_500_000_000);
     assert_eq!(
-        [nearly.spend(now).is_ok(), nearly.spend(now).is_ok()],
+        [nearly.spend(0, now).is_ok(), nearly.spend(0, now).is_ok()],
         [true, false]
     );
 }
@@ -124,28 +126,28 @@ fn a_clock_that_steps_back_does_not_lock_it_up() {
     let early = Instant::default().after(hour);
     let bucket = Bucket::new(rate(10.0, 5));
     for _ in 0..5 {
-        assert!(bucket.spend(early.after(hour)).is_ok());
+        assert!(bucket.spend(0, early.after(hour)).is_ok());
     }
     // Empty at the new time, and one token an interval from there.
     assert_eq!(
-        bucket.spend(early),
+        bucket.spend(0, early),
         Err(Spent {
             retry_after: Duration::from_millis(100)
         })
     );
     assert!(
         bucket
-            .spend(early.after(Duration::from_millis(99)))
+            .spend(0, early.after(Duration::from_millis(99)))
             .is_err()
     );
     assert!(
         bucket
-            .spend(early.after(Duration::from_millis(100)))
+            .spend(0, early.after(Duration::from_millis(100)))
             .is_ok()
     );
     assert!(
         bucket
-            .spend(early.after(Duration::from_millis(101)))
+            .spend(0, early.after(Duration::from_millis(101)))
             .is_err()
     );
 }
@@ -157,7 +159,7 @@ fn clocks_apart_by_a_tick_give_no_more_than_the_later_one() {
     for ms in 0..2000_u64 {
         for skew in [100, 0, 50] {
             let now = Instant::from_ns((ms + skew) * 1_000_000);
-            had += (0..20).filter(|_| bucket.spend(now).is_ok()).count();
+            had += (0..20).filter(|_| bucket.spend(0, now).is_ok()).count();
         }
     }
     assert_eq!(
@@ -168,28 +170,15 @@ fn clocks_apart_by_a_tick_give_no_more_than_the_later_one() {
 }
 
 #[test]
-fn all_or_none() {
-    let (wide, narrow) = (Bucket::new(rate(1.0, 3)), Bucket::new(rate(1.0, 1)));
-    let now = Instant::from_ns(7);
-    assert_eq!(spend_all(&[], now), Ok(()));
-    assert_eq!(spend_all(&[&wide, &narrow], now), Ok(()));
-    assert!(spend_all(&[&wide, &narrow], now).is_err());
-    assert!(spend_all(&[&narrow, &wide], now).is_err());
-    assert_eq!(spend_all(&[&wide], now), Ok(()));
-    assert_eq!(wide.spend(now), Ok(()), "a refused request took nothing");
-    assert!(wide.spend(now).is_err());
-}
-
-#[test]
 fn a_refund_gives_back_one_token_while_it_is_missing() {
     let bucket = Bucket::new(rate(1.0, 2));
     let at = |ms: u64| Instant::from_ns(ms * 1_000_000);
-    assert!(bucket.spend(at(0)).is_ok() && bucket.spend(at(0)).is_ok());
-    bucket.refund(at(0), at(0));
-    assert!(bucket.spend(at(0)).is_ok() && bucket.spend(at(0)).is_err());
+    assert!(bucket.spend(0, at(0)).is_ok() && bucket.spend(0, at(0)).is_ok());
+    bucket.refund(0, at(0), at(0));
+    assert!(bucket.spend(0, at(0)).is_ok() && bucket.spend(0, at(0)).is_err());
     // After an interval the token is there without it.
-    bucket.refund(at(0), at(1000));
-    assert!(bucket.spend(at(1000)).is_ok() && bucket.spend(at(1000)).is_err());
+    bucket.refund(0, at(0), at(1000));
+    assert!(bucket.spend(0, at(1000)).is_ok() && bucket.spend(0, at(1000)).is_err());
 }
 
 #[test]
@@ -201,7 +190,11 @@ fn threads_together_have_the_burst_and_what_time_gives() {
             .map(|_| {
                 let now = || Instant::from_ns(clock.fetch_add(STEP_NS, Relaxed));
                 let bucket = &bucket;
-                scope.spawn(move || (0..25_000).filter(|_| bucket.spend(now()).is_ok()).count())
+                scope.spawn(move || {
+                    (0..25_000)
+                        .filter(|_| bucket.spend(0, now()).is_ok())
+                        .count()
+                })
             })
             .collect();
         threads
@@ -222,7 +215,7 @@ fn threads_together_empty_a_burst_exactly() {
             .map(|_| {
                 scope.spawn(|| {
                     (0..10_000)
-                        .filter(|_| bucket.spend(Instant::from_ns(1)).is_ok())
+                        .filter(|_| bucket.spend(0, Instant::from_ns(1)).is_ok())
                         .count()
                 })
             })
@@ -251,10 +244,10 @@ proptest! {
         let (bucket, mut model) = (Bucket::new(rate), Model::new(rate));
         let mut now = Instant::default();
         for (intervals, part) in steps {
-            let wait = rate.interval_ns * intervals / 4 + rate.interval_ns * part / 1000;
+            let wait = rate.interval_ns() * intervals / 4 + rate.interval_ns() * part / 1000;
             now = now.after(Duration::from_nanos(wait));
             let expected = model.spend(now);
-            let answer = bucket.spend(now).map_err(|spent| spent.retry_after.as_nanos() as i128);
+            let answer = bucket.spend(0, now).map_err(|spent| spent.retry_after.as_nanos() as i128);
             prop_assert_eq!(answer, expected);
         }
     }
@@ -269,7 +262,7 @@ proptest! {
         let (mut now, mut had) = (Instant::default(), Vec::new());
         for (intervals, asked) in steps {
             now = now.after(Duration::from_secs_f64(intervals / per_second));
-            had.extend((0..asked).filter(|_| bucket.spend(now).is_ok()).map(|_| now));
+            had.extend((0..asked).filter(|_| bucket.spend(0, now).is_ok()).map(|_| now));
         }
         // Over every stretch that begins and ends with an admission.
         for (first, &from) in had.iter().enumerate() {

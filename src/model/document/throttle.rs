@@ -62,7 +62,7 @@ impl Setting for Throttles {
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         let one = Throttle::schema(generator);
         json_schema!({
-            "anyOf": [one, { "type": "array", "items": one, "maxItems": THROTTLES_MAX }]
+            "anyOf": [one, { "type": "array", "items": one, "minItems": 0, "maxItems": THROTTLES_MAX }]
         })
     }
 
