@@ -11,7 +11,7 @@ use gungraun::prelude::*;
 use gungraun::{Callgrind, EventKind};
 use sluice::{
     clock::Instant,
-    guard::{Bucket, ClientTable, KeyHasher, Limit, Rate, admit},
+    guard::{Bucket, Rate},
     http::{
         After, FieldLines, Framing, HeadLimits, Method, RequestHead, ResponseHead, write_request,
         write_response,
@@ -256,54 +256,6 @@ fn spend(bucket: Bucket) -> Bucket {
     bucket
 }
 
-#[library_benchmark]
-#[bench::one(args = (), setup = two_buckets, config = within("guard/admit_2"))]
-fn admit_two(buckets: [Bucket; 2]) -> [Bucket; 2] {
-    for turn in 1..=TURNS {
-        let limits = [Limit::Bucket(&buckets[0]), Limit::Bucket(&buckets[1])];
-        let admitted = admit(black_box(&limits), 0, Instant::from_ns(10 * turn));
-        assert!(black_box(admitted).is_ok());
-    }
-    buckets
-}
-
-fn two_buckets() -> [Bucket; 2] {
-    [bucket(), bucket()]
-}
-
-/// A thousand clients with an entry each, and their keys.
-fn clients() -> (ClientTable, Vec<u64>) {
-    let table = ClientTable::new(Rate::new(1.0, 1_000).expect("a rate"), 10_000);
-    let hasher = KeyHasher::default();
-    let keys: Vec<u64> = (0..TURNS)
-        .map(|key| hasher.hash(&key.to_le_bytes()))
-        .collect();
-    for &key in &keys {
-        assert!(table.spend(key, Instant::from_ns(1)).is_ok());
-    }
-    (table, keys)
-}
-
-type Clients = (ClientTable, Vec<u64>);
-
-#[library_benchmark(setup = clients)]
-#[bench::one(args = (), config = within("guard/table_check"))]
-fn table_check((table, keys): Clients) -> Clients {
-    for &key in &keys {
-        assert!(table.check(black_box(key), Instant::from_ns(2)).is_ok());
-    }
-    (table, keys)
-}
-
-#[library_benchmark(setup = clients)]
-#[bench::one(args = (), config = within("guard/table_spend"))]
-fn table_spend((table, keys): Clients) -> Clients {
-    for &key in &keys {
-        assert!(table.spend(black_box(key), Instant::from_ns(2)).is_ok());
-    }
-    (table, keys)
-}
-
 type LineTurn = (Format, TimeText, Block);
 
 fn json() -> LineTurn {
@@ -358,10 +310,7 @@ library_benchmark_group!(
 );
 library_benchmark_group!(name = route, benchmarks = [normal, host, find]);
 library_benchmark_group!(name = upstream, benchmarks = pick);
-library_benchmark_group!(
-    name = guard,
-    benchmarks = [spend, admit_two, table_check, table_spend]
-);
+library_benchmark_group!(name = guard, benchmarks = spend);
 library_benchmark_group!(name = observe, benchmarks = [count, line]);
 
 main!(library_benchmark_groups = [http, route, upstream, guard, observe]);

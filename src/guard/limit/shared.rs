@@ -224,7 +224,8 @@ fn check_ten_seconds(per_second: u32, threads: usize) {
     let most = (rate.window_ns() + END_NS) / rate.interval_ns();
     let case = format!("{had} of {most} at {per_second}/s with {threads} threads");
     assert!(had as u64 <= most, "{case}");
-    assert!(had as f64 >= most as f64 * 0.99, "{case}");
+    // One more: a full bucket of one token loses the time until somebody asks.
+    assert!((had + 1) as f64 >= most as f64 * 0.99, "{case}");
 }
 
 #[test]
