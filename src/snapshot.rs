@@ -6,7 +6,7 @@
 //! have to be understood on the way of a request.
 
 use crate::{
-    guard::Bucket,
+    guard::{Bucket, KeyRing, Quota, Rate},
     http::HeadLimits,
     observe::{Format, RouteMetrics},
     route::{Hosts, Peculiarities, Table, Target},
@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub routing: Arc<Routing>,
     /// The upstreams, which HTTP integrations name by index.
     pub upstreams: Box<[Arc<Upstream>]>,
+    /// The API keys.
+    pub keys: Arc<KeyRing>,
     /// What holds for every request.
     pub settings: Arc<Settings>,
 }
@@ -59,8 +61,59 @@ pub struct Stage {
     pub canary: Option<Box<Canary>>,
     /// What the stage admits, all routes together.
     pub throttle: Option<Arc<Bucket>>,
+    /// The usage plans whose keys are good for it, in the order of their names.
+    pub plans: Box<[PlanAtStage]>,
     /// The numbers of requests that no route took.
     pub metrics: Arc<RouteMetrics>,
+}
+
+impl Stage {
+    /// What the plan of this name says of the stage. Cost: a binary search among its plans.
+    pub fn plan(&self, name: &str) -> Option<&PlanAtStage> {
+        let found = self
+            .plans
+            .binary_search_by(|known| (*known.plan.name).cmp(name));
+        found.ok().map(|at| &self.plans[at])
+    }
+}
+
+/// A usage plan. Its rates are those of each client by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How many requests a key may make, of all stages of the plan together.
+    pub throttle: Option<Rate>,
+    /// How many in a period.
+    pub quota: Option<Quota>,
+}
+
+/// A usage plan at one of its stages.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanAtStage {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// How many requests a key may make to single routes, by the routes' keys, in their order.
+    pub routes: Box<[(Box<str>, Rate)]>,
+}
+
+impl PlanAtStage {
+    /// How many requests a key may make to the route. Cost: a binary search.
+    pub fn of_route(&self, key: &str) -> Option<&Rate> {
+        let found = self
+            .routes
+            .binary_search_by(|(known, _)| (**known).cmp(key));
+        found.ok().map(|at| &self.routes[at].1)
+    }
+}
+
+/// Where clients put their API key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// The header field of this name, in lower case.
+    Header(Box<str>),
+    /// The parameter of the query of this name.
+    Query(Box<str>),
 }
 
 /// A definition, compiled for one stage.
@@ -72,6 +125,8 @@ pub struct Served {
     pub table: Table<Arc<Route>>,
     /// What is answered where no route takes a request.
     pub miss: Miss,
+    /// Whether refusals name their type as an Amazon REST API does.
+    pub names_errors: bool,
 }
 
 /// Which deployment served a request, and as what: all of it that outlives the request's way.
@@ -177,6 +232,8 @@ pub struct Route {
     pub body_bytes_max: u64,
     /// What it admits.
     pub throttle: Option<Arc<Bucket>>,
+    /// Where the API key stands that it asks for; absent where it asks for none.
+    pub api_key: Option<KeySource>,
     /// What answers.
     pub integration: Integration,
     /// Its numbers.
@@ -318,6 +375,7 @@ mod tests {
                 .build()
                 .expect("no routes"),
             miss: Miss::NotFound,
+            names_errors: false,
         };
         Canary {
             served: Arc::new(served),

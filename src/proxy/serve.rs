@@ -5,6 +5,7 @@
 //! request is recorded. No step is skipped or repeated elsewhere.
 
 use super::{
+    api_key,
     core::View,
     exchange::{self, FailedAttempt, Plan, Way},
     reply,
@@ -28,7 +29,9 @@ pub(super) async fn serve<'v>(
     trail: &mut Trail<'v>,
 ) -> Result<Way, Error> {
     let route = find_route(session, view, trail)?; //                400, 403, 404, 405, 414
+    let plan = api_key::authorise(session, view, trail, route)?; //  403
     admit(route, trail)?; //                                         429
+    api_key::count(session, trail, plan)?; //                        429
     check_body(session, route)?; //                                  413
     match &route.integration {
         Integration::Mock(mock) => {

@@ -6,6 +6,7 @@
 //! [`Kept`]. Names have been looked up before: [`Addresses`] is an argument. Nothing here binds,
 //! waits or publishes.
 
+mod plans;
 mod routing;
 mod rules;
 mod stage;
@@ -14,6 +15,7 @@ mod upstreams;
 #[cfg(test)]
 mod tests;
 
+pub use plans::quota;
 pub use upstreams::recompile_upstreams;
 
 use crate::{
@@ -67,6 +69,8 @@ pub struct Kept<'a, 'd> {
     pub states: &'a mut States,
     /// What canaries are judged by.
     pub canaries: &'a mut Canaries,
+    /// The API keys, as they are.
+    pub keys: &'a Arc<guard::KeyRing>,
     /// Now, for buckets and endpoints that are new.
     pub now: Instant,
 }
@@ -96,6 +100,7 @@ pub fn compile(
         generation,
         routing: Arc::new(routing),
         upstreams: upstreams::upstreams(checked, addresses, kept.states, kept.now),
+        keys: Arc::clone(kept.keys),
         settings: Arc::new(settings),
     })
 }
@@ -143,6 +148,7 @@ pub fn recompile_stage(
         generation: before.generation + 1,
         routing: routing.map_or_else(|| Arc::clone(&before.routing), Arc::new),
         upstreams: upstreams::and_new(&before.upstreams, checked, addresses, kept.states, kept.now),
+        keys: Arc::clone(&before.keys),
         settings: Arc::clone(&before.settings),
     })
 }
@@ -159,6 +165,7 @@ pub fn refusals(checked: &Checked) -> Vec<Mistake> {
         metrics: &metrics,
         states: &mut states,
         canaries: &mut canaries,
+        keys: &Arc::default(),
         now: Instant::default(),
     };
     routing::routing(checked, &Sources::new(), None, &mut kept, &mut found);

@@ -1,7 +1,7 @@
 //! Hosts and stages: the tables that a request is looked up in.
 
 use super::{
-    Kept, Sources, rules,
+    Kept, Sources, plans, rules,
     stage::{self, Around, Told},
 };
 use crate::{
@@ -82,6 +82,7 @@ fn around<'a, 'k, 'd>(
             .collect(),
         body_bytes: checked.limits.body_bytes,
         deployment_header: checked.deployment_header.as_deref(),
+        plans: plans::plans(checked),
         log,
         line: Block::default(),
         kept,

@@ -4,21 +4,24 @@
 //! all others. What is wrong with a route of the configuration is told at its place; what is wrong
 //! with one of a deployment, at the stage's.
 
-use super::{Deployed, Kept, Sources};
+use super::{Deployed, Kept, Sources, plans::Plans};
 use crate::{
     deploy::{self, Deployment},
     guard::{self, Bucket, Rate},
     model::{
         Checked, Definition, Mistake, Path, Place,
         checked::{Api, Compat, Follows, Stage, Upstream},
-        definition::{AllowPaths, Integration as Written, MethodMiss, Route as Defined, Throttle},
+        definition::{
+            AllowPaths, Integration as Written, KeySource, MethodMiss, Route as Defined, Throttle,
+        },
         origins,
         variables::{self, VariableError},
     },
     observe::{Block, Format, RouteIdentity, RouteMetrics},
     route::{Peculiarities, Precedence, RouteKey, TableBuilder, Target},
     snapshot::{
-        self, Canary, HttpIntegration, Integration, Miss, Mock, Route, Served, Side, Sticky,
+        self, Canary, HttpIntegration, Integration, Miss, Mock, PlanAtStage, Route, Served, Side,
+        Sticky,
     },
 };
 use std::{
@@ -37,6 +40,8 @@ pub(super) struct Around<'a, 'k, 'd> {
     pub(super) body_bytes: Option<u64>,
     /// The field that names deployments to clients.
     pub(super) deployment_header: Option<&'a str>,
+    /// What usage plans say of stages.
+    pub(super) plans: Plans,
     /// The access log's format.
     pub(super) log: Option<&'a Format>,
     /// Where a piece of a line is made.
@@ -104,6 +109,7 @@ pub(super) fn compile(
         own: Arc::new(own),
         canary,
         throttle: around.bucket(&names, None, stage.throttle),
+        plans: around.plans_of(&names),
         metrics: around.metrics(&names, &"".into()),
         api: names.api,
         name: names.stage,
@@ -209,6 +215,7 @@ fn empty(side: Side, miss: Miss) -> Served {
         side: Arc::new(side),
         table: table.expect("no routes are not tangled"),
         miss,
+        names_errors: false,
     }
 }
 
@@ -249,9 +256,12 @@ impl StageCompiler<'_> {
         let precedence = precedence(definition.compat);
         let mut table = TableBuilder::new(precedence);
         for (key, defined) in &definition.routes {
+            let api_key = defined
+                .api_key_required
+                .then(|| key_source(&definition.api_key));
             let compiled = self.route(key, defined, variables, around);
             let (parsed, route) = match compiled {
-                Ok(compiled) => compiled,
+                Ok((parsed, route)) => (parsed, Route { api_key, ..route }),
                 Err(wrong) => {
                     self.tell(source, Some(key), wrong, around);
                     continue;
@@ -268,6 +278,7 @@ impl StageCompiler<'_> {
                 side: Arc::new(side),
                 table,
                 miss: miss(definition),
+                names_errors: definition.compat == Compat::RestApi,
             },
             Err(tangled) => {
                 self.tell(source, None, Wrong::route(tangled.to_string()), around);
@@ -298,6 +309,7 @@ impl StageCompiler<'_> {
             allowed: peculiarities(defined.allow_paths),
             body_bytes_max: defined.body_bytes.or(around.body_bytes).unwrap_or(u64::MAX),
             throttle: around.bucket(self.names, Some(key), throttle),
+            api_key: None,
             integration,
             metrics: around.metrics(self.names, &name),
             key: name,
@@ -438,12 +450,27 @@ impl Around<'_, '_, '_> {
         log.unwrap_or_default()
     }
 
+    /// What usage plans say of a stage.
+    fn plans_of(&self, names: &Names) -> Box<[PlanAtStage]> {
+        let plans = self
+            .plans
+            .get(&(names.api.to_string(), names.stage.to_string()));
+        plans.cloned().unwrap_or_default().into()
+    }
+
     fn metrics(&self, names: &Names, route: &Arc<str>) -> Arc<RouteMetrics> {
         self.kept.metrics.route(RouteIdentity {
             api: Arc::clone(&names.api),
             stage: Arc::clone(&names.stage),
             route: Arc::clone(route),
         })
+    }
+}
+
+fn key_source(source: &KeySource) -> snapshot::KeySource {
+    match source {
+        KeySource::Header(name) => snapshot::KeySource::Header(name.as_str().into()),
+        KeySource::Query(name) => snapshot::KeySource::Query(name.as_str().into()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! An API as it is written: routes, integrations, stages, and the domains that lead to them.
 
+use super::ApiKey;
 use crate::{
     bounds,
     model::{
@@ -29,6 +30,8 @@ settings! {
         /// An OpenAPI document (3.1, 3.0 or Swagger 2.0, with Amazon's extensions) whose operations
         /// are routes. A route written here goes before one of the document under the same key.
         openapi: Option<OpenApi>, default(None);
+        /// Where clients put their API key. Left out: in the header field `x-api-key`.
+        api_key: Option<ApiKey>, default(None);
         /// The stages, by name: letters, digits, `_`, `-`, or `$default`. Left out: one stage
         /// called `$default`.
         stages: Option<Map<Stage>>, default(None), within(1..=1000);
@@ -61,6 +64,9 @@ settings! {
         body_bytes: Option<Or<Unlimited, Size>>, default(None);
         /// All of an exchange with the origin. Left out: the upstream's `total`.
         timeout: Option<Or<Unlimited, Duration>>, default(None), within(1..=DAY);
+        /// Whether it takes only requests with an API key that a usage plan makes good for the
+        /// stage. Others are answered 403.
+        api_key_required: bool, default(false);
     }
 
     /// A token bucket: requests beyond it are answered 429.
