@@ -61,6 +61,7 @@ fn benches(c: &mut Criterion) {
                 metrics: &metrics,
                 states: &mut states,
                 canaries: &mut canaries,
+                keys: &Default::default(),
                 now: clock::now(),
             };
             let compiled = compile(&checked, &sources, &addresses, 1, &mut kept);

@@ -171,6 +171,9 @@ pub const LIMITS_MAX: usize = 4 * THROTTLES_MAX + 3;
 /// Clients that a throttle tells apart at once, where the configuration says nothing: 2 MiB.
 pub const CLIENTS_KEPT: u32 = 65_536;
 
+/// API keys that each throttle of a usage plan tells apart at once: 512 KiB.
+pub const PLAN_KEYS_KEPT: u32 = 16_384;
+
 /// The same at most: 512 MiB.
 pub const CLIENTS_KEPT_MAX: u32 = 16 * 1024 * 1024;
 
@@ -209,6 +212,21 @@ pub const STAGE_STATE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of the reason that is given for a change.
 pub const REASON_BYTES_MAX: usize = 1024;
 const _: () = assert!(HISTORY_MAX * 4 * REASON_BYTES_MAX < STAGE_STATE_BYTES_MAX);
+
+/// API keys of one process. Amazon's accounts have 10,000.
+pub const KEYS_MAX: usize = 1_000_000;
+
+/// Plans that one key is in: Amazon's number.
+pub const KEY_PLANS_MAX: usize = 10;
+
+/// What is remembered of the changes of a key.
+pub const KEY_HISTORY_MAX: usize = 16;
+
+/// Bytes of a key's name, and of its description.
+pub const KEY_NAME_BYTES_MAX: usize = 1024;
+
+/// Days for which it is remembered how often a key was used.
+pub const USAGE_DAYS_KEPT: u64 = 400;
 
 /// Deployments of an API that are kept whether or not a stage points at them, the newest first.
 pub const DEPLOYMENTS_KEPT: usize = 20;

@@ -73,6 +73,14 @@ pub enum Error {
     RouteUnknown,
     /// The API has the path under other methods, and answers 405 by setting.
     MethodNotAllowed,
+    /// A route that asks for an API key, and a request that has none.
+    ApiKeyMissing,
+    /// An API key that is not known.
+    ApiKeyUnknown,
+    /// An API key that has been disabled.
+    ApiKeyDisabled,
+    /// An API key that is in no plan that is good for the stage.
+    ApiKeyWithoutPlan,
     /// A miss on an API that answers as an Amazon REST API does.
     AuthenticationTokenMissing,
     /// The stage serves what is deployed to it, and nothing is.
@@ -81,6 +89,8 @@ pub enum Error {
     RouteNotServed,
     /// The stage's or the route's token bucket is empty.
     Throttled,
+    /// The client's API key has used up what its plan gives it for the period.
+    QuotaSpent,
 
     // The origin's.
     /// Every endpoint is down, ejected or full.
@@ -133,7 +143,7 @@ const fn answer(status: u16, message: &'static str) -> Answer {
 
 impl Error {
     /// All of them, in the order of their declaration: for tables, metrics and tests.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 49] = [
         Self::PathDotSegment,
         Self::PathEncodedSlash,
         Self::PathBackslash,
@@ -164,10 +174,15 @@ impl Error {
         Self::DomainUnknown,
         Self::RouteUnknown,
         Self::MethodNotAllowed,
+        Self::ApiKeyMissing,
+        Self::ApiKeyUnknown,
+        Self::ApiKeyDisabled,
+        Self::ApiKeyWithoutPlan,
         Self::AuthenticationTokenMissing,
         Self::StageNotDeployed,
         Self::RouteNotServed,
         Self::Throttled,
+        Self::QuotaSpent,
         Self::UpstreamUnavailable,
         Self::UpstreamRefused,
         Self::UpstreamConnectTimeout,
@@ -212,11 +227,16 @@ impl Error {
             Self::BodyTooLarge => answer(413, "Request Entity Too Large"),
             Self::HeadTimeout | Self::BodyTimeout => answer(408, "Request Timeout"),
             Self::ClientGone => answer(499, "Client Closed Request"),
-            Self::DomainUnknown => answer(403, "Forbidden"),
+            Self::DomainUnknown
+            | Self::ApiKeyMissing
+            | Self::ApiKeyUnknown
+            | Self::ApiKeyDisabled
+            | Self::ApiKeyWithoutPlan => answer(403, "Forbidden"),
             Self::RouteUnknown | Self::StageNotDeployed => answer(404, "Not Found"),
             Self::MethodNotAllowed => answer(405, "Method Not Allowed"),
             Self::AuthenticationTokenMissing => answer(403, "Missing Authentication Token"),
             Self::Throttled => answer(429, "Too Many Requests"),
+            Self::QuotaSpent => answer(429, "Limit Exceeded"),
             Self::UpstreamUnavailable
             | Self::UpstreamRefused
             | Self::Draining
@@ -228,6 +248,20 @@ impl Error {
                 answer(504, "Endpoint request timed out")
             }
             Self::Internal => answer(500, "Internal Server Error"),
+        }
+    }
+
+    /// What an Amazon REST API calls it, if it has an error like it and clients look for its name.
+    #[allow(clippy::wildcard_enum_match_arm)] // Most have none.
+    pub const fn amazon_type(self) -> Option<&'static str> {
+        match self {
+            Self::ApiKeyMissing
+            | Self::ApiKeyUnknown
+            | Self::ApiKeyDisabled
+            | Self::ApiKeyWithoutPlan => Some("ForbiddenException"),
+            Self::Throttled => Some("TooManyRequestsException"),
+            Self::QuotaSpent => Some("LimitExceededException"),
+            _ => None,
         }
     }
 
@@ -264,8 +298,13 @@ impl Error {
             | Self::DomainUnknown
             | Self::RouteUnknown
             | Self::MethodNotAllowed
+            | Self::ApiKeyMissing
+            | Self::ApiKeyUnknown
+            | Self::ApiKeyDisabled
+            | Self::ApiKeyWithoutPlan
             | Self::AuthenticationTokenMissing
-            | Self::Throttled => Fault::Client,
+            | Self::Throttled
+            | Self::QuotaSpent => Fault::Client,
             Self::UpstreamUnavailable
             | Self::UpstreamRefused
             | Self::UpstreamConnectTimeout
@@ -314,10 +353,15 @@ impl Error {
             Self::DomainUnknown => "domain_unknown",
             Self::RouteUnknown => "route_unknown",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::ApiKeyMissing => "api_key_missing",
+            Self::ApiKeyUnknown => "api_key_unknown",
+            Self::ApiKeyDisabled => "api_key_disabled",
+            Self::ApiKeyWithoutPlan => "api_key_without_plan",
             Self::AuthenticationTokenMissing => "authentication_token_missing",
             Self::StageNotDeployed => "stage_not_deployed",
             Self::RouteNotServed => "route_not_served",
             Self::Throttled => "throttled",
+            Self::QuotaSpent => "quota_spent",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::UpstreamRefused => "upstream_refused",
             Self::UpstreamConnectTimeout => "upstream_connect_timeout",

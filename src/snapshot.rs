@@ -10,6 +10,7 @@ mod limit;
 pub use limit::{ClientKey, Held, Limit, Limits, address_key};
 
 use crate::{
+    guard::{KeyRing, Quota},
     http::HeadLimits,
     observe::{Format, RouteMetrics},
     route::{Hosts, Peculiarities, Table, Target},
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub routing: Arc<Routing>,
     /// The upstreams, which HTTP integrations name by index.
     pub upstreams: Box<[Arc<Upstream>]>,
+    /// The API keys.
+    pub keys: Arc<KeyRing>,
     /// What holds for every request.
     pub settings: Arc<Settings>,
 }
@@ -60,8 +63,59 @@ pub struct Stage {
     pub own: Arc<Served>,
     /// A second deployment that gets a share of the requests.
     pub canary: Option<Box<Canary>>,
+    /// The usage plans whose keys are good for it, in the order of their names.
+    pub plans: Box<[PlanAtStage]>,
     /// The numbers of requests that no route took.
     pub metrics: Arc<RouteMetrics>,
+}
+
+impl Stage {
+    /// What the plan of this name says of the stage. Cost: a binary search among its plans.
+    pub fn plan(&self, name: &str) -> Option<&PlanAtStage> {
+        let found = self
+            .plans
+            .binary_search_by(|known| (*known.plan.name).cmp(name));
+        found.ok().map(|at| &self.plans[at])
+    }
+}
+
+/// A usage plan. Its rates are those of each client by itself.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How many requests a key may make, of all stages of the plan together.
+    pub throttle: Option<Arc<Limit>>,
+    /// How many in a period.
+    pub quota: Option<Quota>,
+}
+
+/// A usage plan at one of its stages.
+#[derive(Clone, Debug)]
+pub struct PlanAtStage {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// How many requests a key may make to single routes, by the routes' keys, in their order.
+    pub routes: Box<[(Box<str>, Arc<Limit>)]>,
+}
+
+impl PlanAtStage {
+    /// How many requests a key may make to the route. Cost: a binary search.
+    pub fn of_route(&self, key: &str) -> Option<&Arc<Limit>> {
+        let found = self
+            .routes
+            .binary_search_by(|(known, _)| (**known).cmp(key));
+        found.ok().map(|at| &self.routes[at].1)
+    }
+}
+
+/// Where clients put their API key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// The header field of this name, in lower case.
+    Header(Box<str>),
+    /// The parameter of the query of this name.
+    Query(Box<str>),
 }
 
 /// A definition, compiled for one stage.
@@ -73,6 +127,8 @@ pub struct Served {
     pub table: Table<Arc<Route>>,
     /// What is answered where no route takes a request.
     pub miss: Miss,
+    /// Whether refusals name their type as an Amazon REST API does.
+    pub names_errors: bool,
 }
 
 /// Which deployment served a request, and as what: all of it that outlives the request's way.
@@ -178,6 +234,8 @@ pub struct Route {
     pub body_bytes_max: u64,
     /// What it admits: its own limits and those of all that it belongs to.
     pub limits: Limits,
+    /// Where the API key stands that it asks for; absent where it asks for none.
+    pub api_key: Option<KeySource>,
     /// What answers.
     pub integration: Integration,
     /// Its numbers.
@@ -321,6 +379,7 @@ mod tests {
                 .build()
                 .expect("no routes"),
             miss: Miss::NotFound,
+            names_errors: false,
         };
         Canary {
             served: Arc::new(served),

@@ -24,10 +24,10 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 #[derive(Debug, Args)]
 pub(super) struct Gateway {
     /// The configuration file, which says where the state folder is.
-    #[arg(long, short, default_value = super::CONFIG, value_name = "FILE")]
+    #[arg(long, short, global = true, default_value = super::CONFIG, value_name = "FILE")]
     config: PathBuf,
     /// The state folder of the running gateway.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "config")]
+    #[arg(long, global = true, value_name = "FOLDER", conflicts_with = "config")]
     state_dir: Option<PathBuf>,
 }
 

@@ -3,10 +3,12 @@
 mod check;
 mod client;
 mod completions;
+mod csv;
 mod demo;
 mod export;
 mod fleet;
 mod import;
+mod keys;
 mod limits;
 mod reload;
 mod run;
@@ -52,6 +54,8 @@ enum Command {
     History(status::History),
     Diff(status::Diff),
     Gc(stage::Gc),
+    Keys(keys::Keys),
+    Usage(keys::Usage),
     Export(export::Export),
     Schema(schema::Schema),
     Version(version::Version),
@@ -98,6 +102,8 @@ pub fn main() -> ExitCode {
         Command::History(history) => history.execute(),
         Command::Diff(diff) => diff.execute(),
         Command::Gc(gc) => gc.execute(),
+        Command::Keys(keys) => keys.execute(),
+        Command::Usage(usage) => usage.execute(),
         Command::Export(export) => export.execute(),
         Command::Schema(schema) => schema.execute(),
         Command::Version(version) => version.execute(),
@@ -171,6 +177,15 @@ mod tests {
         check("sluice reload --state-dir /run/sluice", Ok(()));
         check("sluice reload --state-dir a --config b", Err(2));
         check("sluice deploy a --stage s -m why", Ok(()));
+        check("sluice keys create a --plan gold --config b", Ok(()));
+        check("sluice keys list", Ok(()));
+        check("sluice keys assign a", Err(2));
+        check("sluice usage --plan gold --from 2026-12-01", Ok(()));
+        check(
+            "sluice usage extend --plan gold --key a --remaining 5",
+            Ok(()),
+        );
+        check("sluice usage extend --plan gold --key a", Err(2));
         check("sluice deploy a", Err(2));
         check("sluice promote a --from dev --to prod", Ok(()));
         check("sluice promote a --from dev", Err(2));

@@ -132,7 +132,7 @@ fn deployments(list: &Value) -> String {
 }
 
 /// Milliseconds since 1970 as a time in UTC.
-fn time(ms: &Value) -> String {
+pub(super) fn time(ms: &Value) -> String {
     let wall = Duration::from_millis(ms.as_u64().unwrap_or_default());
     String::from_utf8_lossy(TimeText::new().rfc3339(wall)).into_owned()
 }

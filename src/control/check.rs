@@ -63,6 +63,7 @@ pub fn check(path: &Path) -> Result<Summary, Failure> {
         metrics: &metrics,
         states: &mut states,
         canaries: &mut canaries,
+        keys: &Default::default(),
         now: clock::now(),
     };
     compile::compile(

@@ -4,12 +4,15 @@
 //! a lower priority and gives way wherever a worker has something to do. It alone holds the state
 //! that snapshots share, and does one thing at a time.
 
-use super::{compile::Canaries, deployments::Deployments, failure::Failure};
-use crate::{guard, upstream::States};
+use super::{compile::Canaries, deployments::Deployments, failure::Failure, keys::Keys};
+use crate::{
+    guard::{self, KeyRing},
+    upstream::States,
+};
 use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
 };
 use tokio::sync::oneshot;
@@ -28,6 +31,8 @@ pub(super) struct Registries {
     pub canaries: Canaries,
     /// What is deployed; absent until the state folder has been claimed.
     pub deployments: Option<Deployments>,
+    /// The API keys; absent until then.
+    pub keys: Option<Keys>,
 }
 
 impl Registries {
@@ -37,6 +42,20 @@ impl Registries {
     /// The process has not begun.
     pub(super) fn deployments(&mut self) -> Result<&mut Deployments, Failure> {
         self.deployments.as_mut().ok_or(Failure::Draining)
+    }
+
+    /// The API keys.
+    ///
+    /// # Errors
+    /// The process has not begun.
+    pub(super) fn keys(&mut self) -> Result<&mut Keys, Failure> {
+        self.keys.as_mut().ok_or(Failure::Draining)
+    }
+
+    /// What workers look API keys up in.
+    pub(super) fn key_ring(&self) -> Arc<KeyRing> {
+        let keys = self.keys.as_ref();
+        keys.map(|keys| Arc::clone(keys.ring())).unwrap_or_default()
     }
 }
 

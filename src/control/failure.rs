@@ -1,6 +1,10 @@
 //! Why a start or a reload did not come about, in words for whoever asked for it.
 
-use super::{compiler::JobLost, listeners::BindError};
+use super::{
+    compiler::JobLost,
+    keys::{self, KeyStoreError},
+    listeners::BindError,
+};
 use crate::{
     bounds,
     deploy::{Refusal, StoreError},
@@ -54,6 +58,10 @@ pub enum Failure {
     },
     /// What is deployed cannot be read or written.
     Store(StoreError),
+    /// The API keys cannot be read or written.
+    KeyStore(KeyStoreError),
+    /// The change of API keys is refused.
+    KeyRefused(keys::Refusal),
     /// The stage's state does not permit the change.
     Refused(Refusal),
     /// There is no such thing in the configuration that runs.
@@ -113,6 +121,8 @@ impl fmt::Display for Failure {
             Self::Workers(error) => write!(f, "cannot start the workers: {error}"),
             Self::System { what, error } => write!(f, "cannot have {what}: {error}"),
             Self::Store(error) => error.fmt(f),
+            Self::KeyStore(error) => error.fmt(f),
+            Self::KeyRefused(refusal) => refusal.fmt(f),
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Unknown { what, name, known } => {
                 write!(f, "there is no {what} called {name:?}")?;
@@ -154,6 +164,18 @@ impl From<Mistakes> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<KeyStoreError> for Failure {
+    fn from(error: KeyStoreError) -> Self {
+        Self::KeyStore(error)
+    }
+}
+
+impl From<keys::Refusal> for Failure {
+    fn from(refusal: keys::Refusal) -> Self {
+        Self::KeyRefused(refusal)
     }
 }
 

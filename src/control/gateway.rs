@@ -5,6 +5,7 @@
 
 mod change;
 mod drain;
+mod keys;
 mod reload;
 mod start;
 
@@ -17,6 +18,7 @@ use super::{
     failure::Failure,
     fleet::{Answers, Fleet, Launch},
     health::Probes,
+    keys::Keeper,
     listeners::{self, Listeners},
     load::load,
     logging::{self, LogLevel},
@@ -107,6 +109,8 @@ struct Gateway {
     orders: orders::Receiver<Order>,
     /// What was counted of canaries that are judged.
     watches: change::Watches,
+    /// Writes what API keys have used.
+    keeper: Keeper,
     /// Removed last.
     _state_dir: StateDir,
 }
@@ -136,6 +140,7 @@ impl Gateway {
             Order::ReopenLogs(answer) => drop(answer.send(self.reopen_logs())),
             Order::Change(request, answer) => drop(answer.send(self.change(*request).await)),
             Order::Differences(key, answer) => drop(answer.send(self.differences(key).await)),
+            Order::Keys(request, answer) => drop(answer.send(self.keys(*request).await)),
             Order::Collect(api, keep, answer) => drop(answer.send(self.collect(api, keep).await)),
         }
     }

@@ -19,6 +19,7 @@ mod failure;
 mod fleet;
 mod gateway;
 mod health;
+mod keys;
 mod listeners;
 mod load;
 mod logging;

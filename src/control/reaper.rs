@@ -82,6 +82,7 @@ mod tests {
             states: &mut states,
             canaries: &mut canaries,
             now: clock::now(),
+            keys: &Arc::default(),
         };
         Arc::new(compile(&checked, &Sources::new(), &Addresses::new(), 1, &mut kept).unwrap())
     }

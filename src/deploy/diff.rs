@@ -62,6 +62,7 @@ pub fn diff(before: &Definition, after: &Definition) -> Vec<Difference> {
             description: definition.description.clone(),
             compat: definition.compat,
             method_miss: definition.method_miss,
+            api_key: definition.api_key.clone(),
             routes: BTreeMap::new(),
             openapi: definition.openapi.clone(),
         })

@@ -10,8 +10,8 @@ use super::{
 };
 pub use super::{
     conditions::ValueGlob,
-    definition::Throttles,
-    document::{BasePaths, Compat, Driver, ForwardedHeaders, Level, LogFormat},
+    definition::{Throttle, Throttles},
+    document::{BasePaths, Compat, Driver, ForwardedHeaders, Level, LogFormat, Period},
     names::{Address, EndpointAddress, HostPattern},
     template::{PathTemplate, Segment},
 };
@@ -65,6 +65,47 @@ pub struct Checked {
     pub apis: Vec<Api>,
     /// Which API and stage answers where. At least one; patterns are unique.
     pub domains: Vec<Domain>,
+    /// What API keys are good for, in the order of the text; names are unique.
+    pub usage_plans: Vec<UsagePlan>,
+}
+
+/// What the API keys that are in it may use, and how much.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsagePlan {
+    /// Where its name stands.
+    pub place: Place,
+    /// Its name.
+    pub name: String,
+    /// For people; empty if there is none.
+    pub description: String,
+    /// The stages that its keys are good for. None stands twice.
+    pub stages: Vec<PlanStage>,
+    /// How many requests each key may make.
+    pub throttle: Option<Throttle>,
+    /// How many in a period.
+    pub quota: Option<Quota>,
+}
+
+/// A stage that a plan's keys are good for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanStage {
+    /// The index of the API in [`Checked::apis`].
+    pub api: usize,
+    /// The index of the stage in that API's [`Api::stages`].
+    pub stage: usize,
+    /// How many requests each key may make to single routes, by their keys.
+    pub routes: Vec<(String, Throttle)>,
+}
+
+/// A number of requests in a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Requests: 1 to 10^12.
+    pub limit: u64,
+    /// How long a period is.
+    pub period: Period,
+    /// The day on which it begins: 0 for a day, 0 to 6 for a week, 0 to 27 for a month.
+    pub offset: u8,
 }
 
 /// One address to accept connections at.

@@ -26,6 +26,9 @@ pub struct Definition {
     /// What a path that has routes, but none for the method, is answered.
     #[serde(default)]
     pub method_miss: MethodMiss,
+    /// Where clients put their API key.
+    #[serde(default, skip_serializing_if = "KeySource::is_default")]
+    pub api_key: KeySource,
     /// The routes by their keys: `METHOD /path`, `ANY /path` or `$default`.
     pub routes: BTreeMap<String, Route>,
     /// Of an imported API: its OpenAPI 3 document without the operations that are routes here.
@@ -85,6 +88,9 @@ pub struct Route {
     /// Milliseconds from the first attempt at an origin to the response's end.
     #[serde(default, skip_serializing_if = "Limit::is_default")]
     pub timeout_ms: Limit,
+    /// Whether it takes only requests with an API key that is good for the stage.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub api_key_required: bool,
     /// What its definition asks for and this build does not do. A route with any answers 501: to
     /// leave out a check or a mapping in silence would be worse. Sorted, none twice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -92,6 +98,34 @@ pub struct Route {
     /// Of an imported API: its operation object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Box<Value>>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // Serde asks by reference.
+const fn is_false(is: &bool) -> bool {
+    !*is
+}
+
+/// Where clients put their API key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeySource {
+    /// The header field of this name, in lower case.
+    Header(String),
+    /// The parameter of the query of this name.
+    Query(String),
+}
+
+impl Default for KeySource {
+    fn default() -> Self {
+        Self::Header("x-api-key".to_owned())
+    }
+}
+
+impl KeySource {
+    /// Whether it is Amazon's.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A bound that has a default.

@@ -6,6 +6,11 @@
 /// A mapping's name in the schema, one of its keys, and why it is refused.
 const LATER: &[(&str, &str, &str)] = &[
     ("Listener", "tls", "this build does not terminate TLS yet"),
+    (
+        "ApiKey",
+        "authorizer",
+        "this build has no authorizers yet that could tell the key",
+    ),
     ("Api", "authorizers", "this build has no authorizers yet"),
     ("Route", "authorizer", "this build has no authorizers yet"),
     (

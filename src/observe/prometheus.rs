@@ -32,6 +32,8 @@ pub struct Exposition<'a> {
     pub log: LogCounts,
     /// The newest generation that was published.
     pub generation: u64,
+    /// API keys that there are.
+    pub keys: usize,
     /// The program's version.
     pub version: &'a str,
     /// The process, as the system sees it.
@@ -153,6 +155,12 @@ impl Page {
             "The newest configuration generation published.",
         );
         self.sample("sluice_generation", &[], exposition.generation);
+        self.family(
+            "sluice_api_keys",
+            GAUGE,
+            "API keys, disabled ones included.",
+        );
+        self.sample("sluice_api_keys", &[], exposition.keys as u64);
     }
 
     fn workers(&mut self, workers: &[Arc<WorkerCells>]) {

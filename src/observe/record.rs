@@ -68,6 +68,11 @@ pub struct Record<'a> {
     pub response_body_bytes: u64,
     /// Why it ended without the origin's full answer, if so.
     pub error: Option<Error>,
+    /// The id of the API key that it came with; empty where the route asks for none, or the key is
+    /// not known.
+    pub api_key_id: &'a str,
+    /// The usage plan by which the key is good for the stage; empty where none is.
+    pub usage_plan: &'a str,
     /// The configuration generation that served it.
     pub generation: u64,
     /// The deployment that served it; empty where the stage follows its API, or none was chosen.
@@ -109,6 +114,8 @@ impl Record<'static> {
             response_bytes: 180,
             response_body_bytes: 13,
             error: None,
+            api_key_id: "",
+            usage_plan: "",
             generation: 3,
             deployment: "",
             is_canary: None,

@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     guard::{self, KeyHasher},
     http::FieldId,
-    snapshot::{ClientKey, Held, Limit, Route, address_key},
+    snapshot::{ClientKey, Held, Limit, PlanAtStage, Route, address_key},
 };
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ const FEW: usize = 4;
 pub(super) struct Allowance<'v> {
     /// Its name among the limits of the route.
     name: &'v str,
-    /// The line that tells of all of them, with its CRLF.
-    policy: &'v [u8],
+    /// The lines that tell of the route's limits and of this one, each with its CRLF.
+    policies: [&'v [u8]; 2],
     /// Requests that may come now.
     remaining: u64,
     /// Seconds until the limit leaves all of its burst again.
@@ -35,7 +35,9 @@ impl Allowance<'_> {
     /// Writes the field lines.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let mut number = itoa::Buffer::new();
-        out.extend_from_slice(self.policy);
+        self.policies
+            .iter()
+            .for_each(|line| out.extend_from_slice(line));
         out.extend_from_slice(b"RateLimit: \"");
         out.extend_from_slice(self.name.as_bytes());
         out.extend_from_slice(b"\";r=");
@@ -46,55 +48,64 @@ impl Allowance<'_> {
     }
 }
 
-/// Takes a token of every limit of the route, or of none.
+/// Takes a token of every limit that the request is under, or of none: those that its usage plan
+/// sets for its key, then the route's and those of all that the route belongs to.
 ///
-/// Cost: nothing for a route without limits; for each limit two looks at its word, and for one
-/// that tells clients apart a hash of their key. A claim allocates, as does a refusal.
+/// Cost: nothing where there is no limit; for each limit two looks at its word, and for one that
+/// tells clients apart a hash of their key. A claim allocates, as does a refusal.
 pub(super) fn admit<'v>(
     session: &mut Session<'_>,
     view: &'v View,
     route: &'v Route,
+    plan: Option<&'v PlanAtStage>,
     trail: &mut Trail<'v>,
 ) -> Result<(), Error> {
+    let of_plan = plan.map(|plan| [plan.of_route(&route.key), plan.plan.throttle.as_ref()]);
+    let of_plan = of_plan.into_iter().flatten().flatten();
     match route.limits.all.len() {
-        0 => Ok(()),
-        1..=FEW => admit_under::<FEW>(session, view, route, trail),
-        _ => admit_under::<LIMITS_MAX>(session, view, route, trail),
+        0 if plan.is_none() => Ok(()),
+        0..FEW => admit_under::<{ FEW + 2 }>(session, view, (route, of_plan), trail),
+        _ => admit_under::<LIMITS_MAX>(session, view, (route, of_plan), trail),
     }
 }
 
 fn admit_under<'v, const N: usize>(
     session: &mut Session<'_>,
     view: &'v View,
-    route: &'v Route,
+    (route, of_plan): (&'v Route, impl Iterator<Item = &'v Arc<Limit>> + Clone),
     trail: &mut Trail<'v>,
 ) -> Result<(), Error> {
-    let all: &[Arc<Limit>] = &route.limits.all;
-    let Some(first) = all.first() else {
+    let limits = || of_plan.clone().chain(&*route.limits.all).take(N);
+    let Some(first) = limits().next() else {
         return Ok(());
     };
     let mut asked = [asked(session, first); N];
-    for (place, limit) in asked.iter_mut().zip(all).skip(1) {
-        *place = self::asked(session, limit);
+    let mut count = 1;
+    for limit in limits().skip(1) {
+        asked[count] = self::asked(session, limit);
+        count += 1;
     }
-    let asked = &asked[..all.len().min(N)];
+    let asked = &asked[..count];
     let worker = session.core.worker;
     let says = view.snapshot.settings.rate_limit_headers;
     match guard::admit(asked, worker, trail.now) {
         Ok(()) => {
             if says {
-                trail.allowance = tightest(route, asked, trail.now);
+                let all = limits().zip(asked);
+                trail.allowance = tightest(route, all, trail.now);
             }
             Ok(())
         }
         Err(refusal) => {
-            let limit = &all[refusal.index];
+            let asked = &asked[refusal.index];
+            let Some(limit) = limits().nth(refusal.index) else {
+                return Err(Error::Internal);
+            };
             if says {
                 trail.retry_after = Some(refusal.spent.retry_after);
-                let left = left(&asked[refusal.index], trail.now);
-                trail.allowance = Some(allowance(route, limit, left));
+                trail.allowance = Some(allowance(route, limit, left(asked, trail.now)));
             }
-            note(session, limit, &asked[refusal.index]);
+            note(session, limit, asked);
             Err(Error::Throttled)
         }
     }
@@ -124,7 +135,11 @@ fn write_key(session: &mut Session<'_>, key: &ClientKey) {
                 out.extend_from_slice(&address_key(address, *ipv6_prefix));
             }
         }
-        ClientKey::ApiKey => {}
+        ClientKey::ApiKey => {
+            if let Some(key) = session.api_key.key() {
+                out.extend_from_slice(key.id.as_bytes());
+            }
+        }
         ClientKey::Header(name) => {
             out.extend_from_slice(head.fields.named(name, buffer).unwrap_or_default());
         }
@@ -161,19 +176,18 @@ fn allowance<'v>(
 ) -> Allowance<'v> {
     Allowance {
         name: &limit.name,
-        policy: &route.limits.policy,
+        policies: [&route.limits.policy, &limit.policy],
         remaining,
         full_in,
     }
 }
 
 /// What is left under the limit that leaves the smallest part of its burst.
-fn tightest<'v>(
+fn tightest<'v, 'a>(
     route: &'v Route,
-    asked: &[guard::Limit<'_>],
+    all: impl Iterator<Item = (&'v Arc<Limit>, &'a guard::Limit<'a>)>,
     now: Instant,
 ) -> Option<Allowance<'v>> {
-    let all = route.limits.all.iter().zip(asked);
     let left = all.map(|(limit, asked)| (limit, left(asked, now)));
     // a/b < c/d as a*d < c*b: bursts are below 2^32 and so is what is left of them.
     let least = left

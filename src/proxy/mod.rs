@@ -5,6 +5,7 @@
 //! follows on 101. `core.rs` is what all requests of a worker share.
 
 mod answer;
+mod api_key;
 mod connection;
 mod core;
 mod exchange;

@@ -18,8 +18,8 @@ pub(super) async fn refuse(
 ) -> io::Result<()> {
     let answer = error.answer();
     let mut lines = b"content-type: application/json\r\n".to_vec();
-    if error == Error::AuthenticationTokenMissing {
-        lines.extend_from_slice(b"x-amzn-errortype: MissingAuthenticationTokenException\r\n");
+    if let Some(name) = type_of(error, trail) {
+        lines.extend_from_slice(format!("x-amzn-errortype: {name}\r\n").as_bytes());
     }
     if error == Error::MethodNotAllowed {
         write_allow(session, trail, &mut lines);
@@ -35,6 +35,15 @@ pub(super) async fn refuse(
         body: body.as_bytes(),
     };
     write(session, snapshot, trail, &own).await
+}
+
+/// What an Amazon REST API calls the error, for the API that answers as one.
+fn type_of(error: Error, trail: &Trail<'_>) -> Option<&'static str> {
+    if error == Error::AuthenticationTokenMissing {
+        return Some("MissingAuthenticationTokenException");
+    }
+    let served = trail.served.filter(|served| served.names_errors);
+    served.and_then(|_| error.amazon_type())
 }
 
 /// Answers as a mock integration says.

@@ -5,6 +5,7 @@
 //! request is recorded. No step is skipped or repeated elsewhere.
 
 use super::{
+    api_key,
     core::View,
     exchange::{self, FailedAttempt, Plan, Way},
     limits, reply,
@@ -27,7 +28,9 @@ pub(super) async fn serve<'v>(
     trail: &mut Trail<'v>,
 ) -> Result<Way, Error> {
     let route = find_route(session, view, trail)?; //                400, 403, 404, 405, 414
-    limits::admit(session, view, route, trail)?; //                  429
+    let plan = api_key::authorise(session, view, trail, route)?; //  403
+    limits::admit(session, view, route, plan, trail)?; //            429
+    api_key::count(session, trail, plan)?; //                        429
     check_body(session, route)?; //                                  413
     match &route.integration {
         Integration::Mock(mock) => {

@@ -9,6 +9,7 @@ use crate::{
     buffer::Buffer,
     clock::{self, Instant},
     error::Error,
+    guard::Remembered,
     http::{Declared, Parsed, RequestHead, ResponseHead},
     net::{Deadline, Peer, Stream},
     route::Matched,
@@ -50,6 +51,8 @@ pub(super) struct Session<'c> {
     pub(super) hash_key: Vec<u8>,
     /// What a limit counts the request by.
     pub(super) client_key: Vec<u8>,
+    /// The API key that the connection brought last.
+    pub(super) api_key: Remembered,
     /// The request id.
     pub(super) request_id: RequestId,
     /// The client's address, after trusted proxies.
@@ -171,6 +174,10 @@ pub(super) struct Trail<'v> {
     /// Which deployment that is.
     pub(super) side: Option<&'v Arc<Side>>,
     pub(super) route: Option<&'v Arc<Route>>,
+    /// Whether the session's API key is this request's.
+    pub(super) has_api_key: bool,
+    /// By which of the key's plans it is good for the stage.
+    pub(super) plan: Option<usize>,
     /// Which routing rule and base path chose the stage; absent where the mapping of `/` did.
     pub(super) matched: Option<&'v Arc<Matched>>,
     pub(super) upstream: Option<&'v Arc<Upstream>>,
@@ -205,6 +212,8 @@ impl Trail<'_> {
             served: None,
             side: None,
             route: None,
+            has_api_key: false,
+            plan: None,
             matched: None,
             upstream: None,
             endpoint: None,
@@ -243,6 +252,8 @@ impl Trail<'_> {
             upstream,
             started: self.started,
             now: self.now,
+            has_api_key: self.has_api_key,
+            plan: self.plan,
             endpoint: self.endpoint,
             attempts: self.attempts,
             status: self.status,
@@ -285,6 +296,7 @@ impl<'c> Session<'c> {
             target: Vec::with_capacity(256),
             hash_key: Vec::new(),
             client_key: Vec::new(),
+            api_key: Remembered::default(),
             request_id: RequestId {
                 bytes: [0; RequestId::BYTES_MAX],
                 length: 0,

@@ -15,6 +15,8 @@ pub struct Limit {
     pub of: Box<str>,
     /// Its name among the limits of a route, in `RateLimit`: of letters, digits, `-` and `_`.
     pub name: Box<str>,
+    /// A line `RateLimit-Policy` for a limit that is not among its route's; else empty.
+    pub policy: Box<[u8]>,
     /// What has its tokens.
     pub held: Held,
 }

@@ -5,6 +5,7 @@ mod command;
 mod deploy;
 mod documentation;
 mod end;
+mod keys;
 mod openapi;
 mod reload;
 mod start;

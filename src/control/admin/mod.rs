@@ -5,6 +5,7 @@
 //! nothing itself. `door.rs` bounds what a client may take and says who is let in.
 
 mod door;
+mod keys;
 mod pages;
 mod process;
 mod stages;
@@ -13,6 +14,7 @@ use super::{
     deployments::{ChangeRequest, StageKey},
     failure::Failure,
     gateway::Changed,
+    keys::{Answer as KeyAnswer, KeyRequest},
     listeners::{BindError, is_free, listen_address},
     state_dir::listen,
     status::{Live, Shared},
@@ -59,6 +61,8 @@ pub(super) enum Order {
     ),
     /// Say what a deploy to the stage would change.
     Differences(StageKey, oneshot::Sender<Result<Vec<Difference>, Failure>>),
+    /// Tell of API keys, or change them.
+    Keys(Box<KeyRequest>, oneshot::Sender<Result<KeyAnswer, Failure>>),
     /// Remove old deployments of the API, but so many of the newest.
     Collect(String, usize, oneshot::Sender<Result<usize, Failure>>),
 }
@@ -196,6 +200,17 @@ fn router(api: Api) -> Router {
             "/apis/{api}/stages/{stage}/canary/abort",
             post(stages::canary_abort),
         )
+        .route("/keys", get(keys::list).post(keys::create))
+        .route("/keys/import", post(keys::import))
+        .route("/keys/{key}", get(keys::show))
+        .route("/keys/{key}/enable", post(keys::enable))
+        .route("/keys/{key}/disable", post(keys::disable))
+        .route("/keys/{key}/rotate", post(keys::rotate))
+        .route("/keys/{key}/delete", post(keys::delete))
+        .route("/keys/{key}/assign", post(keys::assign))
+        .route("/keys/{key}/unassign", post(keys::unassign))
+        .route("/usage", get(keys::usage))
+        .route("/usage/extend", post(keys::extend))
         .layer(middleware::from_fn_with_state(
             api.clone(),
             door::authorised,
@@ -254,6 +269,7 @@ fn status_of(failure: &Failure) -> StatusCode {
         Failure::Bind(_)
         | Failure::AccessLog { .. }
         | Failure::Refused(_)
+        | Failure::KeyRefused(_)
         | Failure::StageFollows { .. }
         | Failure::NothingToPromote { .. } => StatusCode::CONFLICT,
         Failure::Unknown { .. } | Failure::Store(StoreError::Unknown { .. }) => {
@@ -261,6 +277,7 @@ fn status_of(failure: &Failure) -> StatusCode {
         }
         Failure::Draining => StatusCode::SERVICE_UNAVAILABLE,
         Failure::Store(_)
+        | Failure::KeyStore(_)
         | Failure::Admin(_)
         | Failure::AlreadyRunning { .. }
         | Failure::StateDir { .. }

@@ -28,7 +28,9 @@ pub(super) async fn index() -> &'static str {
      GET  /upstreams     endpoints: health, ejections, connections\n\
      GET  /stages        every stage, and what it serves\n\
      GET  /limits        who is limited most just now\n\
-     GET  /openapi.json  all of this, and the orders for deployments, as an OpenAPI document\n\
+     GET  /keys          the API keys, without their values\n\
+     GET  /usage         how often they were used today, and what is left\n\
+     GET  /openapi.json  all of this, and the orders for deployments and keys, as an OpenAPI document\n\
      POST /reload        take up the configuration as it now stands\n\
      POST /logs/reopen   open the access log's file again\n"
 }
@@ -94,6 +96,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
             endpoints: &endpoints,
             log,
             generation: snapshot.generation,
+            keys: snapshot.keys.len(),
             version: env!("CARGO_PKG_VERSION"),
             process: process::facts(),
         })

@@ -66,11 +66,11 @@ pub(super) struct Collection {
 }
 
 /// The body of an order; an empty one is an order that says nothing more.
-fn read<T: for<'de> Deserialize<'de>>(body: &Bytes) -> serde_json::Result<T> {
+pub(super) fn read<T: for<'de> Deserialize<'de>>(body: &Bytes) -> serde_json::Result<T> {
     serde_json::from_slice(if body.is_empty() { b"{}" } else { body })
 }
 
-fn malformed(error: &serde_json::Error) -> Response {
+pub(super) fn malformed(error: &serde_json::Error) -> Response {
     refusal(StatusCode::BAD_REQUEST, &format!("the body: {error}"))
 }
 

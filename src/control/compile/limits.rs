@@ -2,13 +2,13 @@
 
 use super::Kept;
 use crate::{
-    bounds::LIMITS_MAX,
+    bounds::{LIMITS_MAX, PLAN_KEYS_KEPT},
     guard::{LimitIdentity, Rate},
     model::throttle::{Per, Throttle, Throttles},
     scope::Scope,
     snapshot::{ClientKey, Held, Limit, Limits},
 };
-use std::{fmt::Write, sync::Arc};
+use std::{borrow::Borrow, fmt::Write, sync::Arc};
 
 /// The limits that stand in one place, for `of`, which no other place of this scope is called.
 pub(super) fn limits(
@@ -56,6 +56,7 @@ fn limit(
         scope,
         of: of.into(),
         name: Box::default(),
+        policy: Box::default(),
         held,
     })
 }
@@ -86,6 +87,24 @@ fn name(scope: Scope, held: &Held, nth: usize) -> String {
     name
 }
 
+/// The limit of each API key that a usage plan sets.
+pub(super) fn of_keys(
+    throttle: &Throttle,
+    scope: Scope,
+    of: &str,
+    kept: &mut Kept<'_, '_>,
+) -> Option<Arc<Limit>> {
+    let each = Throttle {
+        per: Some(Per::ApiKey),
+        clients: PLAN_KEYS_KEPT,
+        ..throttle.clone()
+    };
+    let mut limit = limit(&each, (scope, of, 0), kept)?;
+    limit.name = scope.name().into();
+    limit.policy = policy(std::slice::from_ref(&limit));
+    Some(Arc::new(limit))
+}
+
 /// The limits of a route, from the narrowest, and what responses say of them.
 pub(super) fn of_route(narrowest_first: [&[Arc<Limit>]; 4], said: bool) -> Limits {
     let all: Box<[Arc<Limit>]> = narrowest_first.concat().into();
@@ -99,10 +118,11 @@ pub(super) fn of_route(narrowest_first: [&[Arc<Limit>]; 4], said: bool) -> Limit
 
 /// `RateLimit-Policy`: of each limit the burst, and the seconds in which as much comes again
 /// (draft-ietf-httpapi-ratelimit-headers).
-fn policy(limits: &[Arc<Limit>]) -> Box<[u8]> {
+fn policy(limits: &[impl Borrow<Limit>]) -> Box<[u8]> {
     let items: Vec<String> = limits
         .iter()
         .map(|limit| {
+            let limit = limit.borrow();
             let (burst, seconds) = (limit.rate().burst(), limit.window_seconds());
             format!("\"{}\";q={burst};w={seconds}", limit.name)
         })

@@ -7,6 +7,7 @@
 //! waits or publishes.
 
 mod limits;
+mod plans;
 mod routing;
 mod rules;
 mod stage;
@@ -15,6 +16,7 @@ mod upstreams;
 #[cfg(test)]
 mod tests;
 
+pub use plans::quota;
 pub use upstreams::recompile_upstreams;
 
 use crate::{
@@ -68,6 +70,8 @@ pub struct Kept<'a, 'd> {
     pub states: &'a mut States,
     /// What canaries are judged by.
     pub canaries: &'a mut Canaries,
+    /// The API keys, as they are.
+    pub keys: &'a Arc<guard::KeyRing>,
     /// Now, for buckets and endpoints that are new.
     pub now: Instant,
 }
@@ -97,6 +101,7 @@ pub fn compile(
         generation,
         routing: Arc::new(routing),
         upstreams: upstreams::upstreams(checked, addresses, kept.states, kept.now),
+        keys: Arc::clone(kept.keys),
         settings: Arc::new(settings),
     })
 }
@@ -144,6 +149,7 @@ pub fn recompile_stage(
         generation: before.generation + 1,
         routing: routing.map_or_else(|| Arc::clone(&before.routing), Arc::new),
         upstreams: upstreams::and_new(&before.upstreams, checked, addresses, kept.states, kept.now),
+        keys: Arc::clone(&before.keys),
         settings: Arc::clone(&before.settings),
     })
 }
@@ -160,6 +166,7 @@ pub fn refusals(checked: &Checked) -> Vec<Mistake> {
         metrics: &metrics,
         states: &mut states,
         canaries: &mut canaries,
+        keys: &Arc::default(),
         now: Instant::default(),
     };
     routing::routing(checked, &Sources::new(), None, &mut kept, &mut found);

@@ -1,7 +1,7 @@
 //! Hosts and stages: the tables that a request is looked up in.
 
 use super::{
-    Kept, Sources, limits, rules,
+    Kept, Sources, limits, plans, rules,
     stage::{self, Around, Told},
 };
 use crate::{
@@ -85,6 +85,7 @@ fn around<'a, 'k, 'd>(
         deployment_header: checked.deployment_header.as_deref(),
         gateway: limits::limits(&checked.throttle, Scope::Gateway, "", kept),
         says_limits: checked.rate_limit_headers,
+        plans: plans::plans(checked, kept),
         log,
         line: Block::default(),
         kept,

@@ -4,13 +4,15 @@
 //! all others. What is wrong with a route of the configuration is told at its place; what is wrong
 //! with one of a deployment, at the stage's.
 
-use super::{Deployed, Kept, Sources, limits};
+use super::{Deployed, Kept, Sources, limits, plans::Plans};
 use crate::{
     deploy::{self, Deployment},
     model::{
         Checked, Definition, Mistake, Path, Place,
         checked::{Api, Compat, Follows, Stage, Upstream},
-        definition::{AllowPaths, Integration as Written, MethodMiss, Route as Defined, Throttles},
+        definition::{
+            AllowPaths, Integration as Written, KeySource, MethodMiss, Route as Defined, Throttles,
+        },
         origins,
         variables::{self, VariableError},
     },
@@ -18,7 +20,8 @@ use crate::{
     route::{Peculiarities, Precedence, RouteKey, TableBuilder, Target},
     scope::Scope,
     snapshot::{
-        self, Canary, HttpIntegration, Integration, Limit, Miss, Mock, Route, Served, Side, Sticky,
+        self, Canary, HttpIntegration, Integration, Limit, Miss, Mock, PlanAtStage, Route, Served,
+        Side, Sticky,
     },
 };
 use std::{
@@ -41,6 +44,8 @@ pub(super) struct Around<'a, 'k, 'd> {
     pub(super) gateway: Vec<Arc<Limit>>,
     /// Whether responses say what limits leave.
     pub(super) says_limits: bool,
+    /// What usage plans say of stages.
+    pub(super) plans: Plans,
     /// The access log's format.
     pub(super) log: Option<&'a Format>,
     /// Where a piece of a line is made.
@@ -109,6 +114,7 @@ pub(super) fn compile(
     snapshot::Stage {
         own: Arc::new(own),
         canary,
+        plans: around.plans_of(&names),
         metrics: around.metrics(&names, &"".into()),
         api: names.api,
         name: names.stage,
@@ -220,6 +226,7 @@ fn empty(side: Side, miss: Miss) -> Served {
         side: Arc::new(side),
         table: table.expect("no routes are not tangled"),
         miss,
+        names_errors: false,
     }
 }
 
@@ -262,9 +269,12 @@ impl StageCompiler<'_> {
         let precedence = precedence(definition.compat);
         let mut table = TableBuilder::new(precedence);
         for (key, defined) in &definition.routes {
+            let api_key = defined
+                .api_key_required
+                .then(|| key_source(&definition.api_key));
             let compiled = self.route(key, defined, variables, around);
             let (parsed, route) = match compiled {
-                Ok(compiled) => compiled,
+                Ok((parsed, route)) => (parsed, Route { api_key, ..route }),
                 Err(wrong) => {
                     self.tell(source, Some(key), wrong, around);
                     continue;
@@ -281,6 +291,7 @@ impl StageCompiler<'_> {
                 side: Arc::new(side),
                 table,
                 miss: miss(definition),
+                names_errors: definition.compat == Compat::RestApi,
             },
             Err(tangled) => {
                 self.tell(source, None, Wrong::route(tangled.to_string()), around);
@@ -320,6 +331,7 @@ impl StageCompiler<'_> {
             allowed: peculiarities(defined.allow_paths),
             body_bytes_max: defined.body_bytes.or(around.body_bytes).unwrap_or(u64::MAX),
             limits,
+            api_key: None,
             integration,
             metrics: around.metrics(self.names, &name),
             key: name,
@@ -442,12 +454,27 @@ impl Around<'_, '_, '_> {
         log.unwrap_or_default()
     }
 
+    /// What usage plans say of a stage.
+    fn plans_of(&self, names: &Names) -> Box<[PlanAtStage]> {
+        let plans = self
+            .plans
+            .get(&(names.api.to_string(), names.stage.to_string()));
+        plans.cloned().unwrap_or_default().into()
+    }
+
     fn metrics(&self, names: &Names, route: &Arc<str>) -> Arc<RouteMetrics> {
         self.kept.metrics.route(RouteIdentity {
             api: Arc::clone(&names.api),
             stage: Arc::clone(&names.stage),
             route: Arc::clone(route),
         })
+    }
+}
+
+fn key_source(source: &KeySource) -> snapshot::KeySource {
+    match source {
+        KeySource::Header(name) => snapshot::KeySource::Header(name.as_str().into()),
+        KeySource::Query(name) => snapshot::KeySource::Query(name.as_str().into()),
     }
 }
 

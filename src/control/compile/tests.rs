@@ -34,6 +34,7 @@ impl Process {
                 metrics: self.metrics.get_or_insert_with(|| Registry::new(1)),
                 states: &mut self.states,
                 canaries: &mut self.canaries,
+                keys: &Arc::default(),
                 now: Instant::default(),
             },
         );

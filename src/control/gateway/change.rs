@@ -115,12 +115,14 @@ impl Gateway {
             .run(move |registries: &mut Registries| {
                 let served = shared.published.load();
                 let now = clock::now();
+                let keys = registries.key_ring();
                 let mut buckets = registries.buckets.amendment();
                 let mut kept = Kept {
                     buckets: &mut buckets,
                     metrics: &shared.metrics,
                     states: &mut registries.states,
                     canaries: &mut registries.canaries,
+                    keys: &keys,
                     now,
                 };
                 let sources = &prepared.sources;

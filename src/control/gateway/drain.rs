@@ -38,6 +38,8 @@ impl Gateway {
         if timeout(END_WAIT, ended).await.is_err() {
             tracing::warn!("a worker does not end; it is left to the end of the process");
         }
+        // On a thread of its own it would be cut off by the process's end.
+        self.keeper.end();
         for open in self.listeners.open() {
             listeners::remove_file(&open.local);
         }

@@ -76,12 +76,14 @@ impl Gateway {
         let listeners = self.listeners.clone();
         self.compiler
             .run(move |registries: &mut Registries| {
+                let keys = registries.key_ring();
                 let mut buckets = registries.buckets.draft();
                 let mut kept = Kept {
                     buckets: &mut buckets,
                     metrics: &shared.metrics,
                     states: &mut registries.states,
                     canaries: &mut registries.canaries,
+                    keys: &keys,
                     now: clock::now(),
                 };
                 let snapshot =
@@ -153,6 +155,7 @@ impl Gateway {
                     generation: served.generation,
                     routing: Arc::clone(&served.routing),
                     upstreams,
+                    keys: Arc::clone(&served.keys),
                     settings: Arc::clone(&served.settings),
                 }));
             })

@@ -12,6 +12,7 @@ use crate::{
         failure::Failure,
         fleet::{FleetParts, Launch},
         health::Probes,
+        keys::{Keeper, Keys},
         listeners::Change,
         reaper,
         state_dir::StateDir,
@@ -42,7 +43,7 @@ pub(super) async fn start(
     let metrics = Arc::new(Registry::new(workers));
     let cells: Vec<_> = (0..workers).map(|_| Arc::new(WorkerCells::new())).collect();
     let compiler = Compiler::start().map_err(thread)?;
-    let (checked, sources) = deployed(&compiler, checked).await?;
+    let (checked, sources, keeper) = deployed(&compiler, checked).await?;
     let names = Names::start(&checked).await;
     let (snapshot, change) = first(
         &compiler,
@@ -96,6 +97,7 @@ pub(super) async fn start(
         shared,
         orders,
         watches: HashMap::new(),
+        keeper,
         _state_dir: state_dir,
     };
     gateway.begin(change, begun).await?;
@@ -140,19 +142,22 @@ fn thread(error: std::io::Error) -> Failure {
     }
 }
 
-/// Reads what is deployed to the stages of `checked`, and gives it the origins that that names.
+/// Reads the API keys, and what is deployed to the stages of `checked`, and gives it the origins that that names.
 async fn deployed(
     compiler: &Compiler,
     checked: Checked,
-) -> Result<(Arc<Checked>, Sources), Failure> {
+) -> Result<(Arc<Checked>, Sources, Keeper), Failure> {
     compiler
         .run(move |registries: &mut Registries| {
             let deployments = Deployments::open(&checked.state_dir, &checked)?;
             let sources = deployments.sources();
             registries.deployments = Some(deployments);
+            let keys = Keys::open(&checked.state_dir)?;
+            let keeper = keys.keep().map_err(thread)?;
+            registries.keys = Some(keys);
             let mut checked = Arc::new(checked);
             compile::add_origins(&mut checked, &sources);
-            Ok((checked, sources))
+            Ok((checked, sources, keeper))
         })
         .await?
 }
@@ -171,12 +176,14 @@ async fn first(
         .run(move |registries: &mut Registries| {
             let now = clock::now();
             registries.buckets = guard::Buckets::for_workers(workers);
+            let keys = registries.key_ring();
             let mut buckets = registries.buckets.draft();
             let mut kept = Kept {
                 buckets: &mut buckets,
                 metrics: &metrics,
                 states: &mut registries.states,
                 canaries: &mut registries.canaries,
+                keys: &keys,
                 now,
             };
             let snapshot = compile::compile(&checked, &sources, &addresses, FIRST, &mut kept)?;

@@ -43,6 +43,8 @@ impl Walk<'_> {
                     if written.method_not_allowed.value {
                         definition.method_miss = MethodMiss::NotAllowed;
                     }
+                    definition.api_key =
+                        self.key_source(written.api_key.value, path.key("api_key"));
                     if let Some(openapi) = written.openapi.value {
                         let imported = self.openapi(openapi, path.key("openapi"));
                         definition = merged(definition, imported);
@@ -143,6 +145,7 @@ impl Walk<'_> {
                     allow_paths: allow_paths(&written.allow_paths.value),
                     body_bytes: limit(written.body_bytes.value, |size: Size| size.0),
                     timeout_ms: limit(written.timeout.value, milliseconds),
+                    api_key_required: written.api_key_required.value,
                     missing: Vec::new(),
                     operation: None,
                 };
@@ -346,6 +349,9 @@ fn merged(written: Definition, imported: Definition) -> Definition {
     }
     if written.method_miss == MethodMiss::NotAllowed {
         merged.method_miss = written.method_miss;
+    }
+    if !written.api_key.is_default() {
+        merged.api_key = written.api_key;
     }
     if written.compat != Compat::None && written.compat != merged.compat {
         merged.compat = written.compat;

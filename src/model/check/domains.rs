@@ -13,7 +13,17 @@ use std::collections::HashMap;
 /// Where the names of APIs and of each API's stages lead.
 pub(super) struct Targets<'a> {
     apis: HashMap<String, usize>,
-    list: &'a [Api],
+    pub(super) list: &'a [Api],
+}
+
+impl<'a> Targets<'a> {
+    pub(super) fn of(list: &'a [Api]) -> Self {
+        let names = (0..).zip(list);
+        let apis = names
+            .map(|(index, api)| (api.name.clone(), index))
+            .collect();
+        Self { apis, list }
+    }
 }
 
 impl Walk<'_> {
@@ -29,14 +39,7 @@ impl Walk<'_> {
         };
         let root = Path::ROOT;
         let section = root.key("domains");
-        let names = (0..)
-            .zip(apis)
-            .map(|(index, api)| (api.name.clone(), index))
-            .collect();
-        let targets = Targets {
-            apis: names,
-            list: apis,
-        };
+        let targets = Targets::of(apis);
         let mut lines: HashMap<HostPattern, u32> = HashMap::new();
         let mut domains = Vec::with_capacity(written.0.len());
         for Named { name, place, value } in written.0 {

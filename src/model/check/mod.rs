@@ -6,6 +6,7 @@
 
 mod api;
 mod domains;
+mod plans;
 mod process;
 mod rules;
 mod throttle;
@@ -48,6 +49,7 @@ pub(super) fn check(
     let known = names(&document.upstreams.value);
     let apis = walk.apis(document.apis.value, &known);
     let domains = walk.domains(document.domains.value, &apis, document.place);
+    let usage_plans = walk.usage_plans(document.usage_plans.value, &apis);
     let upstreams = walk.upstreams(document.upstreams.value, root);
     let mut checked = Checked {
         source: source.clone(),
@@ -69,6 +71,7 @@ pub(super) fn check(
         upstreams,
         apis,
         domains,
+        usage_plans,
     };
     for api in checked.apis.clone() {
         for stage in &api.stages {

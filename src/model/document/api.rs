@@ -1,5 +1,6 @@
 //! An API as it is written: routes, integrations, stages, and the domains that lead to them.
 
+use super::ApiKey;
 use super::throttle::Throttles;
 use crate::{
     bounds,
@@ -33,6 +34,8 @@ settings! {
         /// How many requests the API takes, all stages together: one token bucket or a list of
         /// them.
         throttle: Throttles, default(Throttles(Vec::new()));
+        /// Where clients put their API key. Left out: in the header field `x-api-key`.
+        api_key: Option<ApiKey>, default(None);
         /// The stages, by name: letters, digits, `_`, `-`, or `$default`. Left out: one stage
         /// called `$default`.
         stages: Option<Map<Stage>>, default(None), within(1..=1000);
@@ -65,6 +68,9 @@ settings! {
         body_bytes: Option<Or<Unlimited, Size>>, default(None);
         /// All of an exchange with the origin. Left out: the upstream's `total`.
         timeout: Option<Or<Unlimited, Duration>>, default(None), within(1..=DAY);
+        /// Whether it takes only requests with an API key that a usage plan makes good for the
+        /// stage. Others are answered 403.
+        api_key_required: bool, default(false);
     }
 
     /// A stage: a name under which an API is served, with its own variables and throttle.

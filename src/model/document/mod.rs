@@ -6,6 +6,7 @@
 
 mod api;
 mod domain;
+mod plan;
 mod throttle;
 mod upstream;
 
@@ -16,6 +17,8 @@ pub(super) use api::{
 };
 pub use domain::BasePaths;
 pub(super) use domain::{Domain, Listed, Routing, Rule};
+pub use plan::Period;
+pub(super) use plan::{ApiKey, KeyThrottle, PlanStage, Quota, UsagePlan};
 pub(super) use throttle::{Per, Throttle, Throttles};
 pub(super) use upstream::{Balance, Endpoint, HealthCheck, HealthCheckType, Resolve, Upstream};
 
@@ -71,6 +74,9 @@ settings! {
         /// label in front (`*.example.com`), or `*` for all. Left out where there is one API with
         /// one stage: that one answers to everything.
         domains: Option<Map<Domain>>, default(None);
+        /// What API keys are good for, by name: letters, digits, `_`, `-` and `.`. The keys
+        /// themselves are made by `sluice keys` and lie in the state folder.
+        usage_plans: Map<UsagePlan>, default(Map(Vec::new())), within(0..=1000);
     }
 
     /// One address to accept connections at.

@@ -246,11 +246,11 @@ fn schemes(value: &Value, at: &str, notes: &mut Notes) {
             notes.wrong(&at, name, "not a mapping");
             continue;
         };
-        notes.later(
-            &at,
-            format!("security by {name}"),
-            guards::of_scheme(scheme),
-        );
+        let what = format!("security by {name}");
+        match guards::of_scheme(scheme) {
+            Missing::ApiKey => notes.works(&at, what),
+            missing => notes.later(&at, what, missing),
+        }
         scheme_fields(fields, &at, notes);
     }
 }
@@ -308,6 +308,9 @@ fn extension(key: &str, value: &Value, at: &str, notes: &mut Notes) {
     let name = key.strip_prefix(extensions::PREFIX).unwrap_or_default();
     let idle = extensions::IDLE.iter().find(|(idle, _)| *idle == name);
     match name {
+        "api-key-source" if guards::is_in_header(Some(value)) => {
+            notes.works(at, "API keys stand in the header");
+        }
         "api-key-source" => notes.later(at, "where API keys stand", Missing::ApiKey),
         "policy" if value.is_null() => notes.works(at, "no policy"),
         "policy" if guards::is_open(value) => notes.works(at, "the policy lets everybody through"),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::model::{
     checked::Compat,
-    definition::{Definition, Integration, Limit, MethodMiss, Route},
+    definition::{Definition, Integration, KeySource, Limit, MethodMiss, Route},
 };
 use serde_json::{Map, Value, json};
 
@@ -62,6 +62,7 @@ pub fn export(definition: &Definition, about: &About, version: Version) -> Value
             None => native(definition.compat, key, route, guarded),
         })
     });
+    key_scheme(definition, &mut document);
     api(definition, &mut document, version);
     if version == Version::Swagger20 {
         document = downgrade::downgrade(document);
@@ -87,6 +88,39 @@ fn imported(site: decide::Site<'_>, key: &str, route: &Route, operation: &Value)
     operation
 }
 
+/// Says of a definition without a document of its own, in other gateways' words, which routes take
+/// only requests with an API key. The routes' own extension says it in any case.
+fn key_scheme(definition: &Definition, document: &mut Value) {
+    let own = definition.openapi.is_none() && definition.api_key.is_default();
+    if !own
+        || !definition
+            .routes
+            .values()
+            .any(|route| route.api_key_required)
+    {
+        return;
+    }
+    document["components"] = json!({
+        "securitySchemes": { KEY_SCHEME: { "type": "apiKey", "in": "header", "name": "x-api-key" } },
+    });
+    let required = |fields: &Map<String, Value>| fields[ROUTE]["api_key_required"] == json!(true);
+    let items = document.get_mut("paths").and_then(Value::as_object_mut);
+    let operations = items
+        .into_iter()
+        .flat_map(Map::values_mut)
+        .filter_map(Value::as_object_mut)
+        .flat_map(Map::values_mut)
+        .filter_map(Value::as_object_mut);
+    for operation in operations {
+        if operation.contains_key(ROUTE) && required(operation) {
+            operation.insert("security".to_owned(), json!([{ KEY_SCHEME: [] }]));
+        }
+    }
+}
+
+/// The name of the scheme by which an export asks for API keys: Amazon's.
+const KEY_SCHEME: &str = "api_key";
+
 /// Says of the definition what the document does not say otherwise.
 fn api(definition: &Definition, document: &mut Value, version: Version) {
     let native = definition.openapi.is_none();
@@ -99,12 +133,14 @@ fn api(definition: &Definition, document: &mut Value, version: Version) {
         description: super::description(document),
         compat,
         method_miss: MethodMiss::NotFound,
+        api_key: KeySource::default(),
         native: false,
     };
     let own = ApiSettings {
         description: definition.description.clone(),
         compat: definition.compat,
         method_miss: definition.method_miss,
+        api_key: definition.api_key.clone(),
         native,
     };
     if own != said

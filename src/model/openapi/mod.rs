@@ -34,7 +34,7 @@ pub use report::{Line, Outcome, Report};
 
 use super::{
     checked::Compat,
-    definition::{AllowPaths, Definition, Limit, MethodMiss, Route, Throttles},
+    definition::{AllowPaths, Definition, KeySource, Limit, MethodMiss, Route, Throttles},
     mistake::{Mistakes, Source},
 };
 use decide::Site;
@@ -113,6 +113,8 @@ struct ApiSettings {
     description: String,
     compat: Compat,
     method_miss: MethodMiss,
+    #[serde(skip_serializing_if = "KeySource::is_default")]
+    api_key: KeySource,
     /// Whether the definition has a document at all.
     native: bool,
 }
@@ -275,6 +277,7 @@ fn import_value(
         description: described.description,
         compat: described.compat,
         method_miss: described.method_miss,
+        api_key: described.api_key,
         routes,
         openapi: (!described.native).then(|| Box::new(document)),
     };
@@ -410,6 +413,7 @@ fn route(site: Site<'_>, found: paths::Found, notes: &mut Notes) -> Option<Route
         allow_paths: settings.allow_paths,
         body_bytes: settings.body_bytes,
         timeout_ms: settings.timeout_ms,
+        api_key_required: made.api_key_required,
         missing: made.missing,
         operation: Some(Box::new(operation)),
     })
@@ -433,9 +437,9 @@ fn native_route(
             return None;
         }
     };
-    route
-        .missing
-        .extend(decide::guards_of(site, key, operation, at, notes));
+    let (missing, api_key_required) = decide::guards_of(site, key, operation, at, notes);
+    route.missing.extend(missing);
+    route.api_key_required |= api_key_required;
     route.missing.sort();
     route.missing.dedup();
     notes.route(at, key, format!("{key} -> as {ROUTE} says"), &route.missing);
@@ -464,6 +468,7 @@ pub fn refresh(definition: &mut Definition) {
         if let Some(operation) = route.operation.as_deref() {
             let made = decide::decide(site, key, operation, "", &mut Notes::default());
             route.integration = made.integration;
+            route.api_key_required = made.api_key_required;
             route.missing = made.missing;
         }
     }

@@ -5,7 +5,7 @@ use super::{
     tests::{documents, imported, options, source},
     *,
 };
-use crate::model::definition::{Integration, Per, Throttle};
+use crate::model::definition::{Integration, KeySource, Per, Throttle};
 use proptest::{collection, option, prelude::*, sample::select};
 
 #[test]
@@ -131,17 +131,28 @@ fn allow_paths() -> impl Strategy<Value = AllowPaths> {
 }
 
 fn native_route() -> impl Strategy<Value = Route> {
-    (integration(), throttles(), allow_paths(), limit(), limit()).prop_map(
-        |(integration, throttle, allow_paths, body_bytes, timeout_ms)| Route {
-            integration,
-            throttle,
-            allow_paths,
-            body_bytes,
-            timeout_ms,
-            missing: Vec::new(),
-            operation: None,
-        },
+    (
+        integration(),
+        throttles(),
+        allow_paths(),
+        limit(),
+        limit(),
+        any::<bool>(),
     )
+        .prop_map(
+            |(integration, throttle, allow_paths, body_bytes, timeout_ms, api_key_required)| {
+                Route {
+                    api_key_required,
+                    integration,
+                    throttle,
+                    allow_paths,
+                    body_bytes,
+                    timeout_ms,
+                    missing: Vec::new(),
+                    operation: None,
+                }
+            },
+        )
 }
 
 fn native() -> impl Strategy<Value = Definition> {
@@ -149,15 +160,23 @@ fn native() -> impl Strategy<Value = Definition> {
         select(vec!["", "An API."]),
         select(vec![Compat::None, Compat::HttpApi, Compat::RestApi]),
         select(vec![MethodMiss::NotFound, MethodMiss::NotAllowed]),
+        select(vec![
+            KeySource::default(),
+            KeySource::Header("x-key".to_owned()),
+            KeySource::Query("key".to_owned()),
+        ]),
         collection::btree_map(key(), native_route(), 0..6),
     )
-        .prop_map(|(description, compat, method_miss, routes)| Definition {
-            description: description.to_owned(),
-            compat,
-            method_miss,
-            routes,
-            openapi: None,
-        })
+        .prop_map(
+            |(description, compat, method_miss, api_key, routes)| Definition {
+                api_key,
+                description: description.to_owned(),
+                compat,
+                method_miss,
+                routes,
+                openapi: None,
+            },
+        )
 }
 
 /// Keys of documents.

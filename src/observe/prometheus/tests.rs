@@ -164,6 +164,7 @@ fn page() -> String {
             write_errors: 1,
         },
         generation: 8,
+        keys: 3,
         version: "0.1.0",
         process: ProcessFacts {
             started_wall: Duration::from_millis(1_790_000_000_500),
@@ -182,6 +183,7 @@ fn a_page_says_what_the_cells_hold() {
     let route = "GET /a\"b\\c\nd\\\"é";
     check("sluice_build_info",                     &[("version", "0.1.0")],                     1.0);
     check("sluice_generation",                     &[],                                         8.0);
+    check("sluice_api_keys",                       &[],                                         3.0);
     check("sluice_worker_generation",              &[("worker", "0")],                          7.0);
     check("sluice_driver_info",                    &[("worker", "0"), ("driver", "uring")],     1.0);
     check("sluice_connections_accepted_total",     &[],                                         7.0);
@@ -233,6 +235,7 @@ fn a_process_without_traffic_has_a_page() {
         endpoints: &[],
         log: LogCounts::default(),
         generation: 1,
+        keys: 0,
         version: "0.1.0",
         process: ProcessFacts::default(),
     });

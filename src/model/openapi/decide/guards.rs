@@ -1,7 +1,7 @@
 //! What guards an operation: security, API keys, policies, validation.
 //!
 //! Every scheme that is named counts, whether the document joins them by "and" or by "or": Amazon
-//! applies them all, and a guard too many is safe. None of them is applied here.
+//! applies them all, and a guard too many is safe. Of them API keys are applied here.
 
 use super::Look;
 use crate::model::{definition::Missing, openapi::pointer};
@@ -11,6 +11,7 @@ use serde_json::Value;
 pub(in crate::model::openapi) const AUTHORIZER: &str = "x-amazon-apigateway-authorizer";
 pub(in crate::model::openapi) const AUTHTYPE: &str = "x-amazon-apigateway-authtype";
 const AUTH: &str = "x-amazon-apigateway-auth";
+const KEY_SOURCE: &str = "x-amazon-apigateway-api-key-source";
 const POLICY: &str = "x-amazon-apigateway-policy";
 const VALIDATOR: &str = "x-amazon-apigateway-request-validator";
 const VALIDATORS: &str = "x-amazon-apigateway-request-validators";
@@ -54,6 +55,7 @@ impl Look<'_> {
             };
             for name in schemes.keys() {
                 match scheme(document, name) {
+                    Ok(Missing::ApiKey) => self.api_key(),
                     Ok(missing) => {
                         self.missing.insert(missing);
                     }
@@ -63,6 +65,15 @@ impl Look<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// A key is asked for where the document puts it in the header; one that an authorizer tells
+    /// is not known here.
+    fn api_key(&mut self) {
+        match is_in_header(self.site.document.get(KEY_SOURCE)) {
+            true => self.api_key_required = true,
+            false => drop(self.missing.insert(Missing::ApiKey)),
         }
     }
 
@@ -150,6 +161,16 @@ impl Look<'_> {
     }
 }
 
+/// Whether this word for where API keys stand, or its absence, says the header.
+pub(in crate::model::openapi) fn is_in_header(source: Option<&Value>) -> bool {
+    match source {
+        None | Some(Value::Null) => true,
+        Some(source) => source
+            .as_str()
+            .is_some_and(|word| word.eq_ignore_ascii_case("HEADER")),
+    }
+}
+
 /// What is missing for the security scheme `name`.
 fn scheme(document: &Value, name: &str) -> Result<Missing, String> {
     let at = pointer::child("/components/securitySchemes", name);
@@ -160,7 +181,7 @@ fn scheme(document: &Value, name: &str) -> Result<Missing, String> {
     Ok(of_scheme(scheme))
 }
 
-/// What is missing for a security scheme.
+/// What a security scheme asks for: API keys, which are served, or what is missing.
 pub(in crate::model::openapi) fn of_scheme(scheme: &Value) -> Missing {
     let word = |key: &str| {
         let text = scheme.get(key).and_then(Value::as_str);

@@ -41,6 +41,8 @@ pub(super) struct Site<'a> {
 pub(super) struct Made {
     /// What answers.
     pub(super) integration: Integration,
+    /// Whether it takes only requests with an API key.
+    pub(super) api_key_required: bool,
     /// What is missing. Sorted, none twice.
     pub(super) missing: Vec<Missing>,
     /// The integration's timeout.
@@ -59,6 +61,7 @@ struct Look<'a> {
     at: &'a str,
     notes: &'a mut Notes,
     missing: BTreeSet<Missing>,
+    api_key_required: bool,
 }
 
 impl<'a> Look<'a> {
@@ -76,6 +79,7 @@ impl<'a> Look<'a> {
             at,
             notes,
             missing: BTreeSet::new(),
+            api_key_required: false,
         }
     }
 }
@@ -93,23 +97,25 @@ pub(super) fn decide(
     let (integration, timeout_ms, words) = look.integration();
     Made {
         integration,
+        api_key_required: look.api_key_required,
         missing: look.missing.into_iter().collect(),
         timeout_ms,
         words,
     }
 }
 
-/// What is missing for the guards of the operation at `at` alone.
+/// What is missing for the guards of the operation at `at` alone, and whether it takes only requests
+/// with an API key.
 pub(super) fn guards_of(
     site: Site<'_>,
     key: &str,
     operation: &Value,
     at: &str,
     notes: &mut Notes,
-) -> BTreeSet<Missing> {
+) -> (BTreeSet<Missing>, bool) {
     let mut look = Look::new(site, key, operation, at, notes);
     look.guards();
-    look.missing
+    (look.missing, look.api_key_required)
 }
 
 impl<'a> Look<'a> {
