@@ -81,8 +81,12 @@ pub enum Error {
     RouteNotServed,
     /// The stage's or the route's token bucket is empty.
     Throttled,
+    /// As many requests as the route's or the upstream's `concurrency` allows are in flight.
+    ConcurrencyExceeded,
 
     // The origin's.
+    /// More requests are in flight than the upstream now serves without letting them queue.
+    LoadShed,
     /// Every endpoint is down, ejected or full.
     UpstreamUnavailable,
     /// A connection was refused or reset while it was made.
@@ -133,7 +137,7 @@ const fn answer(status: u16, message: &'static str) -> Answer {
 
 impl Error {
     /// All of them, in the order of their declaration: for tables, metrics and tests.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 46] = [
         Self::PathDotSegment,
         Self::PathEncodedSlash,
         Self::PathBackslash,
@@ -168,6 +172,8 @@ impl Error {
         Self::StageNotDeployed,
         Self::RouteNotServed,
         Self::Throttled,
+        Self::ConcurrencyExceeded,
+        Self::LoadShed,
         Self::UpstreamUnavailable,
         Self::UpstreamRefused,
         Self::UpstreamConnectTimeout,
@@ -217,7 +223,9 @@ impl Error {
             Self::MethodNotAllowed => answer(405, "Method Not Allowed"),
             Self::AuthenticationTokenMissing => answer(403, "Missing Authentication Token"),
             Self::Throttled => answer(429, "Too Many Requests"),
-            Self::UpstreamUnavailable
+            Self::ConcurrencyExceeded
+            | Self::LoadShed
+            | Self::UpstreamUnavailable
             | Self::UpstreamRefused
             | Self::Draining
             | Self::DescriptorsExhausted => answer(503, "Service Unavailable"),
@@ -265,8 +273,10 @@ impl Error {
             | Self::RouteUnknown
             | Self::MethodNotAllowed
             | Self::AuthenticationTokenMissing
-            | Self::Throttled => Fault::Client,
-            Self::UpstreamUnavailable
+            | Self::Throttled
+            | Self::ConcurrencyExceeded => Fault::Client,
+            Self::LoadShed
+            | Self::UpstreamUnavailable
             | Self::UpstreamRefused
             | Self::UpstreamConnectTimeout
             | Self::UpstreamTimeout
@@ -318,6 +328,8 @@ impl Error {
             Self::StageNotDeployed => "stage_not_deployed",
             Self::RouteNotServed => "route_not_served",
             Self::Throttled => "throttled",
+            Self::ConcurrencyExceeded => "concurrency_exceeded",
+            Self::LoadShed => "load_shed",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::UpstreamRefused => "upstream_refused",
             Self::UpstreamConnectTimeout => "upstream_connect_timeout",

@@ -6,7 +6,7 @@
 //! have to be understood on the way of a request.
 
 use crate::{
-    guard::Bucket,
+    guard::{Bucket, Concurrency},
     http::HeadLimits,
     observe::{Format, RouteMetrics},
     route::{Hosts, Peculiarities, Table, Target},
@@ -177,6 +177,8 @@ pub struct Route {
     pub body_bytes_max: u64,
     /// What it admits.
     pub throttle: Option<Arc<Bucket>>,
+    /// How many of its requests may be in flight; absent: any number.
+    pub concurrency: Option<Concurrency>,
     /// What answers.
     pub integration: Integration,
     /// Its numbers.

@@ -22,6 +22,8 @@ const NICE: i32 = 10;
 pub(super) struct Registries {
     /// Token buckets.
     pub buckets: guard::Buckets<guard::RouteIdentity>,
+    /// Requests in flight, where routes limit them.
+    pub gates: guard::Gates<guard::RouteIdentity>,
     /// Health, ejections and open connections of endpoints.
     pub states: States,
     /// What canaries are judged by.

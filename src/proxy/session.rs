@@ -9,6 +9,7 @@ use crate::{
     buffer::Buffer,
     clock::{self, Instant},
     error::Error,
+    guard::Permit,
     http::{Declared, Parsed, RequestHead, ResponseHead},
     net::{Deadline, Peer, Stream},
     route::Matched,
@@ -184,12 +185,22 @@ pub(super) struct Trail<'v> {
     pub(super) error: Option<Error>,
     /// How long until the client may try again, where a limit said no.
     pub(super) retry_after: Option<Duration>,
+    /// The places that the request holds until its response has ended.
+    pub(super) permits: Permits,
     /// Whether the final response's head has been written: nothing else can be said then.
     pub(super) head_sent: bool,
     /// Whether another request may follow on the connection.
     pub(super) keeps_alive: bool,
     /// Whether the request's body has been read to its end, or is all in the buffer.
     pub(super) request_read: bool,
+}
+
+/// Places among requests in flight. They are free again when this is dropped, however the request
+/// ends.
+#[derive(Debug, Default)]
+pub(super) struct Permits {
+    pub(super) route: Option<Permit>,
+    pub(super) upstream: Option<Permit>,
 }
 
 impl Trail<'_> {
@@ -213,6 +224,7 @@ impl Trail<'_> {
             response_body_bytes: 0,
             error: None,
             retry_after: None,
+            permits: Permits::default(),
             head_sent: false,
             keeps_alive: false,
             request_read: false,
@@ -223,7 +235,7 @@ impl Trail<'_> {
 impl Trail<'_> {
     /// The same facts, held by others than the snapshot.
     pub(super) fn moved<'k>(
-        &self,
+        &mut self,
         side: Option<&'k Arc<Side>>,
         route: Option<&'k Arc<Route>>,
         matched: Option<&'k Arc<Matched>>,
@@ -248,6 +260,7 @@ impl Trail<'_> {
             response_body_bytes: self.response_body_bytes,
             error: self.error,
             retry_after: self.retry_after,
+            permits: std::mem::take(&mut self.permits),
             head_sent: self.head_sent,
             keeps_alive: self.keeps_alive,
             request_read: self.request_read,

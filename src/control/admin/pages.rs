@@ -4,7 +4,7 @@ use super::{Api, process, refusal};
 use crate::{
     clock,
     control::status::Phase,
-    observe::prometheus::{self, EndpointLine, Exposition},
+    observe::prometheus::{self, EndpointLine, Exposition, LimitLine},
 };
 use axum::{
     Json,
@@ -64,11 +64,24 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
                 ejections: endpoint.state.ejections(),
             })
             .collect();
+        let limits: Vec<LimitLine<'_>> = snapshot
+            .upstreams
+            .iter()
+            .filter_map(|upstream| {
+                Some(LimitLine {
+                    upstream: &upstream.settings.name,
+                    limit: upstream.limit()?.into(),
+                    in_flight: upstream.state.gate.inside().into(),
+                    shed: upstream.state.overload.shed(),
+                })
+            })
+            .collect();
         let log = shared.log().counts();
         prometheus::render(&Exposition {
             workers: &shared.cells,
             routes: &shared.metrics,
             endpoints: &endpoints,
+            limits: &limits,
             log,
             generation: snapshot.generation,
             version: env!("CARGO_PKG_VERSION"),

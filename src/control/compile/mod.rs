@@ -63,6 +63,8 @@ pub struct Kept<'a, 'd> {
     pub buckets: &'a mut guard::Draft<'d, guard::RouteIdentity>,
     /// The routes' numbers.
     pub metrics: &'a Registry,
+    /// Requests in flight, where routes limit them.
+    pub gates: &'a mut guard::Gates<guard::RouteIdentity>,
     /// Health, ejections and open connections of endpoints.
     pub states: &'a mut States,
     /// What canaries are judged by.
@@ -157,6 +159,7 @@ pub fn refusals(checked: &Checked) -> Vec<Mistake> {
     let mut kept = Kept {
         buckets: &mut buckets.draft(),
         metrics: &metrics,
+        gates: &mut guard::Gates::default(),
         states: &mut states,
         canaries: &mut canaries,
         now: Instant::default(),

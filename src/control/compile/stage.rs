@@ -7,10 +7,10 @@
 use super::{Deployed, Kept, Sources};
 use crate::{
     deploy::{self, Deployment},
-    guard::{self, Bucket, Rate},
+    guard::{self, Bucket, Concurrency, Rate},
     model::{
         Checked, Definition, Mistake, Path, Place,
-        checked::{Api, Compat, Follows, Stage, Upstream},
+        checked::{Api, Compat, Follows, Stage, StageRoute, Upstream},
         definition::{AllowPaths, Integration as Written, MethodMiss, Route as Defined, Throttle},
         origins,
         variables::{self, VariableError},
@@ -23,6 +23,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, HashMap},
+    num::NonZeroU32,
     sync::Arc,
     time::Duration,
 };
@@ -68,12 +69,13 @@ pub(super) fn compile(
     let canary = deployed.and_then(|deployed| deployed.canary.as_ref());
     let canary = canary.filter(|_| stage.follows != Follows::Reload);
     let compared = canary.map(|(canary, _)| around.compared(&names, canary.since_ms));
-    let throttles = stage.routes.iter();
     let compiler = StageCompiler {
         api,
         stage,
-        throttles: throttles
-            .map(|route| (route.key.as_str(), route.throttle))
+        overrides: stage
+            .routes
+            .iter()
+            .map(|route| (route.key.as_str(), route))
             .collect(),
         names: &names,
         told,
@@ -156,6 +158,16 @@ struct Names {
     stage: Arc<str>,
 }
 
+impl Names {
+    fn identity(&self, route: Option<&str>) -> guard::RouteIdentity {
+        guard::RouteIdentity {
+            api: (*self.api).into(),
+            stage: (*self.stage).into(),
+            route: route.map(Into::into),
+        }
+    }
+}
+
 /// Where a definition comes from.
 enum Source<'a> {
     /// The configuration, as it now stands.
@@ -216,7 +228,7 @@ struct StageCompiler<'a> {
     api: &'a Api,
     stage: &'a Stage,
     /// What the stage says of single routes, by their keys.
-    throttles: HashMap<&'a str, Throttle>,
+    overrides: HashMap<&'a str, &'a StageRoute>,
     names: &'a Names,
     told: Told,
 }
@@ -289,15 +301,17 @@ impl StageCompiler<'_> {
             false => Integration::NotServed,
         };
         let name: Arc<str> = key.into();
-        let of_stage = self.throttles.get(key).copied();
-        let throttle = of_stage.or(defined.throttle);
+        let of_stage = self.overrides.get(key).copied();
+        let throttle = of_stage.and_then(|of_stage| of_stage.throttle);
+        let concurrency = of_stage.and_then(|of_stage| of_stage.concurrency);
         let route = Route {
             api: Arc::clone(&self.names.api),
             stage: Arc::clone(&self.names.stage),
             log: around.log(self.names, &name),
             allowed: peculiarities(defined.allow_paths),
             body_bytes_max: defined.body_bytes.or(around.body_bytes).unwrap_or(u64::MAX),
-            throttle: around.bucket(self.names, Some(key), throttle),
+            throttle: around.bucket(self.names, Some(key), throttle.or(defined.throttle)),
+            concurrency: around.concurrency(self.names, key, concurrency.or(defined.concurrency)),
             integration,
             metrics: around.metrics(self.names, &name),
             key: name,
@@ -419,14 +433,23 @@ impl Around<'_, '_, '_> {
         throttle: Option<Throttle>,
     ) -> Option<Arc<Bucket>> {
         let throttle = throttle?;
-        let identity = guard::RouteIdentity {
-            api: (*names.api).into(),
-            stage: (*names.stage).into(),
-            route: route.map(Into::into),
-        };
+        let identity = names.identity(route);
         // The model admits no other rates; a deployment was made of what it admitted.
         let rate = Rate::new(throttle.rate, throttle.burst)?;
         Some(self.kept.buckets.bucket(identity, rate, self.kept.now))
+    }
+
+    /// How many requests of a route may be in flight.
+    fn concurrency(
+        &mut self,
+        names: &Names,
+        route: &str,
+        max: Option<NonZeroU32>,
+    ) -> Option<Concurrency> {
+        Some(Concurrency {
+            max: max?.get(),
+            gate: self.kept.gates.gate(names.identity(Some(route))),
+        })
     }
 
     /// What of an access-log line is the same for all requests of a route.

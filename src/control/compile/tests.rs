@@ -14,6 +14,7 @@ use std::{path::Path, time::Duration};
 #[derive(Default)]
 struct Process {
     buckets: guard::Buckets<guard::RouteIdentity>,
+    gates: guard::Gates<guard::RouteIdentity>,
     states: States,
     canaries: Canaries,
     metrics: Option<Registry>,
@@ -31,6 +32,7 @@ impl Process {
             &mut Kept {
                 buckets: &mut draft,
                 metrics: self.metrics.get_or_insert_with(|| Registry::new(1)),
+                gates: &mut self.gates,
                 states: &mut self.states,
                 canaries: &mut self.canaries,
                 now: Instant::default(),

@@ -16,7 +16,7 @@ use crate::{
         variables,
     },
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 /// The stage of an API that names none.
 const DEFAULT_STAGE: &str = "$default";
@@ -137,6 +137,7 @@ impl Walk<'_> {
                 let route = Route {
                     integration: integration?,
                     throttle: written.throttle.value.as_ref().map(throttle),
+                    concurrency: concurrency(written.concurrency.value),
                     allow_paths: allow_paths(&written.allow_paths.value),
                     body_bytes: limit(written.body_bytes.value, |size: Size| size.0),
                     timeout_ms: limit(written.timeout.value, milliseconds),
@@ -325,9 +326,18 @@ impl Walk<'_> {
             .into_iter()
             .filter_map(|Named { name, place, value }| {
                 self.kept(place, section.key(&name), route_path(&name))?;
+                let written = value?;
+                let throttle = written.throttle.value.as_ref().map(throttle);
+                let concurrency = concurrency(written.concurrency.value);
+                if throttle.is_none() && concurrency.is_none() {
+                    let what = "it says nothing of the route";
+                    let hint = "give it a \"throttle\" or a \"concurrency\", or take it out";
+                    self.wrong(place, section.key(&name), what, hint);
+                }
                 Some(StageRoute {
                     place,
-                    throttle: throttle(&value?.throttle.value),
+                    throttle,
+                    concurrency,
                     key: name,
                 })
             })
@@ -364,6 +374,10 @@ fn throttle(written: &document::Throttle) -> Throttle {
         rate: written.rate.value.0,
         burst: narrow(written.burst.value),
     }
+}
+
+fn concurrency(written: Option<u64>) -> Option<NonZeroU32> {
+    written.and_then(|most| NonZeroU32::new(narrow(most)))
 }
 
 fn limit<T>(written: Option<Or<Unlimited, T>>, count: impl FnOnce(T) -> u64) -> Limit {

@@ -54,6 +54,9 @@ settings! {
         integration: Integration, required;
         /// How many requests it takes, in each stage.
         throttle: Option<Throttle>, default(None);
+        /// How many of its requests may be in flight at once, in each stage, over all workers. One
+        /// more is answered 503 at once. Left out: any number.
+        concurrency: Option<u64>, default(None), within(1..=1_000_000);
         /// Dangerous spellings of a path that this route takes all the same. Others are answered
         /// 400 before they reach an origin.
         allow_paths: Vec<Placed<Allowed>>, default(Vec::new()), within(0..=4);
@@ -92,7 +95,10 @@ settings! {
     /// What a stage says of one route.
     struct StageRoute {
         /// How many requests the route takes in this stage, instead of what the API says.
-        throttle: Throttle, required;
+        throttle: Option<Throttle>, default(None);
+        /// How many of its requests may be in flight at once in this stage, instead of what the
+        /// API says.
+        concurrency: Option<u64>, default(None), within(1..=1_000_000);
     }
 
     /// The API and stage that answer at a host and base path.

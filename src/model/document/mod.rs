@@ -15,7 +15,9 @@ pub(super) use api::{
 };
 pub use domain::BasePaths;
 pub(super) use domain::{Domain, Listed, Routing, Rule};
-pub(super) use upstream::{Balance, Endpoint, HealthCheck, HealthCheckType, Resolve, Upstream};
+pub(super) use upstream::{
+    Balance, Endpoint, HealthCheck, HealthCheckType, LoadShedding, Resolve, Upstream,
+};
 
 use super::{
     mistake::{Mistake, Path},

@@ -112,6 +112,10 @@ fn throttle() -> impl Strategy<Value = Throttle> {
     })
 }
 
+fn concurrency() -> impl Strategy<Value = Option<NonZeroU32>> {
+    (0..1000_u32).prop_map(NonZeroU32::new)
+}
+
 fn allow_paths() -> impl Strategy<Value = AllowPaths> {
     any::<(bool, bool, bool, bool)>().prop_map(
         |(encoded_slash, backslash, dot_segments, empty_segments)| AllowPaths {
@@ -127,14 +131,16 @@ fn native_route() -> impl Strategy<Value = Route> {
     (
         integration(),
         option::of(throttle()),
+        concurrency(),
         allow_paths(),
         limit(),
         limit(),
     )
         .prop_map(
-            |(integration, throttle, allow_paths, body_bytes, timeout_ms)| Route {
+            |(integration, throttle, concurrency, allow_paths, body_bytes, timeout_ms)| Route {
                 integration,
                 throttle,
+                concurrency,
                 allow_paths,
                 body_bytes,
                 timeout_ms,
@@ -330,6 +336,7 @@ proptest! {
     fn a_definition_with_a_document_comes_back(
         document in document(),
         throttle in option::of(throttle()),
+        concurrency in concurrency(),
         limit in limit(),
     ) {
         let source = Source::new("f", &document.to_string());
@@ -340,6 +347,7 @@ proptest! {
             // And with settings of its own.
             if let Some(route) = definition.routes.values_mut().next() {
                 route.throttle = throttle;
+                route.concurrency = concurrency;
                 route.timeout_ms = limit;
             }
             let written = export(&definition, &About::default(), Version::Oas30).to_string();
