@@ -59,6 +59,7 @@ fn benches(c: &mut Criterion) {
             let mut kept = Kept {
                 buckets: &mut buckets.draft(),
                 metrics: &metrics,
+                gates: &mut guard::Gates::default(),
                 states: &mut states,
                 canaries: &mut canaries,
                 keys: &Default::default(),

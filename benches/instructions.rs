@@ -11,7 +11,7 @@ use gungraun::prelude::*;
 use gungraun::{Callgrind, EventKind};
 use sluice::{
     clock::Instant,
-    guard::{Bucket, Rate},
+    guard::{Bucket, Gate, Rate},
     http::{
         After, FieldLines, Framing, HeadLimits, Method, RequestHead, ResponseHead, write_request,
         write_response,
@@ -256,6 +256,19 @@ fn spend(bucket: Bucket) -> Bucket {
     bucket
 }
 
+fn gate() -> Arc<Gate> {
+    Arc::new(Gate::default())
+}
+
+#[library_benchmark]
+#[bench::one(args = (), setup = gate, config = within("guard/enter"))]
+fn enter(gate: Arc<Gate>) -> Arc<Gate> {
+    for _ in 0..TURNS {
+        assert!(black_box(black_box(&gate).enter(10)).is_some());
+    }
+    gate
+}
+
 type LineTurn = (Format, TimeText, Block);
 
 fn json() -> LineTurn {
@@ -310,7 +323,7 @@ library_benchmark_group!(
 );
 library_benchmark_group!(name = route, benchmarks = [normal, host, find]);
 library_benchmark_group!(name = upstream, benchmarks = pick);
-library_benchmark_group!(name = guard, benchmarks = spend);
+library_benchmark_group!(name = guard, benchmarks = [spend, enter]);
 library_benchmark_group!(name = observe, benchmarks = [count, line]);
 
 main!(library_benchmark_groups = [http, route, upstream, guard, observe]);

@@ -3,9 +3,14 @@
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sluice::{
     clock::Instant,
+    guard::{Bucket, Gate, Rate, spend_all},
+    upstream::{
+        Balance, Choice, HashKey, Limiter, Local, Outcome, Pool, RetryBudget, Samples, Shedding,
+        Tried,
+    },
     upstream::{Balance, Choice, HashKey, Local, Outcome, Pool, RetryBudget, Tried},
 };
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 #[path = "support/upstreams.rs"]
 mod upstreams;
@@ -58,6 +63,15 @@ fn picks(criterion: &mut Criterion) {
     );
 }
 
+fn shedding() -> Shedding {
+    Shedding {
+        min: 8,
+        max: 1000,
+        tolerance: 2.0,
+        window: Duration::from_millis(100),
+    }
+}
+
 fn outcomes(criterion: &mut Criterion) {
     let upstream = upstream(Balance::RoundRobin, 10);
     criterion.bench_function("upstream/observe_success", |bencher| {
@@ -72,6 +86,19 @@ fn outcomes(criterion: &mut Criterion) {
     for connection in 0..32_u64 {
         assert_eq!(pool.put(connection, Instant::from_ns(1)), None);
     }
+    let mut limiter = Limiter::default();
+    let (shedding, mut now) = (shedding(), Instant::from_ns(1));
+    let samples = Samples {
+        count: 1000,
+        sum_ns: 1_000_000,
+    };
+    criterion.bench_function("upstream/overload", |bencher| {
+        bencher.iter(|| {
+            now = now.after(shedding.window);
+            limiter.report(black_box(samples), 10, &shedding, now);
+            limiter.allowed(&shedding)
+        });
+    });
     criterion.bench_function("upstream/pool_take_put", |bencher| {
         bencher.iter(|| {
             let taken = pool.take(black_box(Instant::from_ns(2)));
@@ -81,4 +108,33 @@ fn outcomes(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, picks, outcomes);
+fn limits(criterion: &mut Criterion) {
+    let gate = Arc::new(Gate::default());
+    criterion.bench_function("guard/enter", |bencher| {
+        bencher.iter(|| black_box(&gate).enter(10).is_some());
+    });
+    let rate = |per_second, burst| Rate::new(per_second, burst).expect("a rate");
+    // Ten nanoseconds a token and time to match: it is always had.
+    let (one, other) = (Bucket::new(rate(1e8, 1000)), Bucket::new(rate(1e8, 1000)));
+    let mut ns = 0;
+    criterion.bench_function("guard/spend", |bencher| {
+        bencher.iter(|| {
+            ns += 10;
+            black_box(&one).spend(Instant::from_ns(ns)).is_ok()
+        });
+    });
+    criterion.bench_function("guard/spend_all_2", |bencher| {
+        bencher.iter(|| {
+            ns += 10;
+            spend_all(black_box(&[&one, &other]), Instant::from_ns(ns)).is_ok()
+        });
+    });
+    let empty = Bucket::new(rate(1e-3, 1));
+    assert!(empty.spend(Instant::from_ns(1)).is_ok());
+    criterion.bench_function("guard/spend_refused", |bencher| {
+        bencher.iter(|| black_box(&empty).spend(Instant::from_ns(1)).is_err());
+    });
+}
+
+criterion_group!(benches, picks, outcomes, limits);
 criterion_main!(benches);

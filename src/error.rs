@@ -91,8 +91,12 @@ pub enum Error {
     Throttled,
     /// The client's API key has used up what its plan gives it for the period.
     QuotaSpent,
+    /// As many requests as the route's or the upstream's `concurrency` allows are in flight.
+    ConcurrencyExceeded,
 
     // The origin's.
+    /// More requests are in flight than the upstream now serves without letting them queue.
+    LoadShed,
     /// Every endpoint is down, ejected or full.
     UpstreamUnavailable,
     /// A connection was refused or reset while it was made.
@@ -143,7 +147,7 @@ const fn answer(status: u16, message: &'static str) -> Answer {
 
 impl Error {
     /// All of them, in the order of their declaration: for tables, metrics and tests.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 51] = [
         Self::PathDotSegment,
         Self::PathEncodedSlash,
         Self::PathBackslash,
@@ -183,6 +187,8 @@ impl Error {
         Self::RouteNotServed,
         Self::Throttled,
         Self::QuotaSpent,
+        Self::ConcurrencyExceeded,
+        Self::LoadShed,
         Self::UpstreamUnavailable,
         Self::UpstreamRefused,
         Self::UpstreamConnectTimeout,
@@ -237,7 +243,9 @@ impl Error {
             Self::AuthenticationTokenMissing => answer(403, "Missing Authentication Token"),
             Self::Throttled => answer(429, "Too Many Requests"),
             Self::QuotaSpent => answer(429, "Limit Exceeded"),
-            Self::UpstreamUnavailable
+            Self::ConcurrencyExceeded
+            | Self::LoadShed
+            | Self::UpstreamUnavailable
             | Self::UpstreamRefused
             | Self::Draining
             | Self::DescriptorsExhausted => answer(503, "Service Unavailable"),
@@ -304,8 +312,10 @@ impl Error {
             | Self::ApiKeyWithoutPlan
             | Self::AuthenticationTokenMissing
             | Self::Throttled
-            | Self::QuotaSpent => Fault::Client,
-            Self::UpstreamUnavailable
+            | Self::QuotaSpent
+            | Self::ConcurrencyExceeded => Fault::Client,
+            Self::LoadShed
+            | Self::UpstreamUnavailable
             | Self::UpstreamRefused
             | Self::UpstreamConnectTimeout
             | Self::UpstreamTimeout
@@ -362,6 +372,8 @@ impl Error {
             Self::RouteNotServed => "route_not_served",
             Self::Throttled => "throttled",
             Self::QuotaSpent => "quota_spent",
+            Self::ConcurrencyExceeded => "concurrency_exceeded",
+            Self::LoadShed => "load_shed",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::UpstreamRefused => "upstream_refused",
             Self::UpstreamConnectTimeout => "upstream_connect_timeout",

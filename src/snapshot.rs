@@ -10,7 +10,7 @@ mod limit;
 pub use limit::{ClientKey, Held, Limit, Limits, address_key};
 
 use crate::{
-    guard::{KeyRing, Quota},
+    guard::{Concurrency, KeyRing, Quota},
     http::HeadLimits,
     observe::{Format, RouteMetrics},
     route::{Hosts, Peculiarities, Table, Target},
@@ -236,6 +236,8 @@ pub struct Route {
     pub limits: Limits,
     /// Where the API key stands that it asks for; absent where it asks for none.
     pub api_key: Option<KeySource>,
+    /// How many of its requests may be in flight; absent: any number.
+    pub concurrency: Option<Concurrency>,
     /// What answers.
     pub integration: Integration,
     /// Its numbers.

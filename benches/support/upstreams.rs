@@ -38,6 +38,8 @@ pub(crate) fn settings(balance: Balance) -> Settings {
         connections_max: None,
         pending_max: 0,
         pending_timeout: second,
+        concurrency: None,
+        load_shedding: None,
         slow_start: None,
         host: HostPolicy::Preserve,
         health_check: None,

@@ -61,6 +61,7 @@ pub fn check(path: &Path) -> Result<Summary, Failure> {
     let mut kept = Kept {
         buckets: &mut buckets.draft(),
         metrics: &metrics,
+        gates: &mut guard::Gates::default(),
         states: &mut states,
         canaries: &mut canaries,
         keys: &Default::default(),

@@ -25,6 +25,8 @@ const NICE: i32 = 10;
 pub(super) struct Registries {
     /// Token buckets.
     pub buckets: guard::Buckets<guard::LimitIdentity>,
+    /// Requests in flight, where routes limit them.
+    pub gates: guard::Gates<guard::LimitIdentity>,
     /// Health, ejections and open connections of endpoints.
     pub states: States,
     /// What canaries are judged by.

@@ -79,6 +79,7 @@ mod tests {
         let mut kept = Kept {
             buckets: &mut buckets.draft(),
             metrics,
+            gates: &mut guard::Gates::default(),
             states: &mut states,
             canaries: &mut canaries,
             now: clock::now(),

@@ -5,6 +5,7 @@
 
 pub mod admit;
 pub mod claim;
+pub mod concurrency;
 pub mod identity;
 pub mod key;
 mod lease;
@@ -18,6 +19,7 @@ pub mod word;
 
 pub use admit::{Limit, Refusal, admit};
 pub use claim::claim;
+pub use concurrency::{Concurrency, Gate, Gates, Permit};
 pub use identity::LimitIdentity;
 pub use key::{Key, KeyHash, KeyRing, Membership, Remembered};
 pub use limit::Bucket;

@@ -228,6 +228,10 @@ pub struct Upstream {
     pub pending_max: u32,
     /// How long such a request waits.
     pub pending_timeout: Duration,
+    /// Requests in flight at once, of all workers together.
+    pub concurrency: Option<NonZeroU32>,
+    /// A limit on them that follows the upstream's latency, if there is one.
+    pub load_shedding: Option<LoadShedding>,
     /// The time over which an endpoint that came up gets its full share.
     pub slow_start: Option<Duration>,
     /// The `Host` that endpoints see.
@@ -342,6 +346,19 @@ pub struct Ejection {
     pub share_max: u8,
 }
 
+/// A limit on requests in flight that follows the upstream's latency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadShedding {
+    /// The least that it falls to: 1 to `max`.
+    pub min: u32,
+    /// The most that it rises to.
+    pub max: u32,
+    /// Percent of the latency without a queue from which on it falls. At least 110.
+    pub tolerance: u16,
+    /// How often it is decided anew. At least a worker's tick.
+    pub window: Duration,
+}
+
 /// Connections kept for the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
@@ -418,6 +435,8 @@ pub struct StageRoute {
     pub key: String,
     /// How many requests it takes in this stage.
     pub throttle: Throttles,
+    /// How many may be in flight at once in this stage.
+    pub concurrency: Option<NonZeroU32>,
 }
 
 /// When a stage takes up what changed in its API.

@@ -11,7 +11,7 @@ pub use super::throttle::{Per, Throttle, Throttles};
 use super::document::Compat;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, num::NonZeroU32};
 
 /// An API's definition.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -79,6 +79,9 @@ pub struct Route {
     /// How many requests it takes, in each stage.
     #[serde(default, skip_serializing_if = "Throttles::is_empty")]
     pub throttle: Throttles,
+    /// How many of its requests may be in flight at once, in each stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<NonZeroU32>,
     /// Dangerous spellings of a path that it takes.
     #[serde(default, skip_serializing_if = "AllowPaths::is_none")]
     pub allow_paths: AllowPaths,
@@ -294,7 +297,7 @@ mod tests {
     fn the_json_of_a_definition_stays_as_it_is() {
         let json = r#"{"compat":"rest_api","method_miss":"not_found","routes":{
             "GET /a/{id}":{"integration":{"type":"http","upstream":"users","path":"/v1/{id}"},
-                "throttle":{"rate":0.5,"burst":2},"allow_paths":{"encoded_slash":true,
+                "throttle":{"rate":0.5,"burst":2},"concurrency":3,"allow_paths":{"encoded_slash":true,
                 "backslash":false,"dot_segments":false,"empty_segments":false},
                 "body_bytes":"unlimited","timeout_ms":{"of":250},"missing":["authorizer"],
                 "operation":{"security":[{"key":[]}]}},

@@ -28,6 +28,8 @@ pub struct Exposition<'a> {
     pub routes: &'a Registry,
     /// One line for each endpoint of each upstream.
     pub endpoints: &'a [EndpointLine<'a>],
+    /// One line for each upstream that limits its requests in flight.
+    pub limits: &'a [LimitLine<'a>],
     /// The access log's numbers.
     pub log: LogCounts,
     /// The newest generation that was published.
@@ -61,6 +63,19 @@ pub struct EndpointLine<'a> {
     pub ejections: u64,
 }
 
+/// One upstream's requests in flight and their limit.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitLine<'a> {
+    /// The upstream's name.
+    pub upstream: &'a str,
+    /// How many may be in flight now.
+    pub limit: u64,
+    /// How many are.
+    pub in_flight: u64,
+    /// Requests turned away.
+    pub shed: u64,
+}
+
 /// What the system says of the process.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProcessFacts {
@@ -85,6 +100,7 @@ pub fn render(exposition: &Exposition<'_>) -> String {
     page.refusals(exposition.workers);
     page.log(exposition);
     page.endpoints(exposition.endpoints);
+    page.limits(exposition.limits);
     page.routes(&exposition.routes.read());
     page.process(&exposition.process);
     page.0
@@ -140,6 +156,21 @@ const ENDPOINT_ROWS: &[EndpointRow] = &[
     ("sluice_upstream_connections_open", GAUGE, "Connections to the endpoint.", |e| e.open_connections),
     ("sluice_upstream_failures_total", COUNTER, "Attempts at the endpoint that failed.", |e| e.failures),
     ("sluice_upstream_ejections_total", COUNTER, "Times the endpoint was ejected.", |e| e.ejections),
+];
+
+type LimitRow = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&LimitLine<'_>) -> u64,
+);
+
+/// The families of an upstream that limits its requests in flight.
+#[rustfmt::skip]
+const LIMIT_ROWS: &[LimitRow] = &[
+    ("sluice_upstream_requests_limit", GAUGE, "Requests that may be in flight, where they are limited.", |l| l.limit),
+    ("sluice_upstream_requests_in_flight", GAUGE, "Requests in flight, where they are limited.", |l| l.in_flight),
+    ("sluice_upstream_shed_total", COUNTER, "Requests turned away because too many were in flight.", |l| l.shed),
 ];
 
 struct Page(String);
@@ -234,6 +265,15 @@ impl Page {
                     ("endpoint", endpoint.address),
                 ];
                 self.sample(name, &labels, read(endpoint));
+            }
+        }
+    }
+
+    fn limits(&mut self, limits: &[LimitLine<'_>]) {
+        for (name, kind, help, read) in LIMIT_ROWS {
+            self.family(name, kind, help);
+            for limit in limits {
+                self.sample(name, &[("upstream", limit.upstream)], read(limit));
             }
         }
     }

@@ -238,6 +238,14 @@ impl Core {
             if requests > 0 {
                 upstream.state.budget.report(requests, now);
             }
+            if let Some(shedding) = &upstream.settings.load_shedding {
+                let state = &upstream.state;
+                let report = |samples| {
+                    let in_flight = state.gate.inside();
+                    state.overload.report(samples, in_flight, shedding, now)
+                };
+                local.local.hand_over_samples(report);
+            }
         }
     }
 

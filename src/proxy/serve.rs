@@ -12,13 +12,16 @@ use super::{
     session::{Session, Trail},
 };
 use crate::{
+    clock::{self, Instant},
     error::Error,
     http::{Declared, FieldId, RequestHead},
     route::{self, Params},
     snapshot::{Canary, HttpIntegration, Integration, Route, Served, Stage, Sticky},
-    upstream::{Attempts, Balance, Choice, Failed, Failure, HashKey, Next, Outcome, Tried},
+    upstream::{
+        Attempts, Balance, Choice, Failed, Failure, HashKey, Next, Outcome, Tried, Upstream,
+    },
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Serves the request whose head stands in the session, up to its response's head and as much of
 /// the body as is there; what is left to do comes back as a [`Way`].
@@ -29,6 +32,7 @@ pub(super) async fn serve<'v>(
 ) -> Result<Way, Error> {
     let route = find_route(session, view, trail)?; //                400, 403, 404, 405, 414
     let plan = api_key::authorise(session, view, trail, route)?; //  403
+    enter_route(route, trail)?; //                                   503
     limits::admit(session, view, route, plan, trail)?; //            429
     api_key::count(session, trail, plan)?; //                        429
     check_body(session, route)?; //                                  413
@@ -150,6 +154,14 @@ fn write_target(
     }
 }
 
+/// A place among the route's requests in flight, where they are limited.
+fn enter_route(route: &Route, trail: &mut Trail<'_>) -> Result<(), Error> {
+    if let Some(concurrency) = &route.concurrency {
+        trail.permits.route = Some(concurrency.enter().ok_or(Error::ConcurrencyExceeded)?);
+    }
+    Ok(())
+}
+
 /// A body that says that it is too long is not read at all.
 fn check_body(session: &Session<'_>, route: &Route) -> Result<(), Error> {
     if let Declared::Length(length) = session.head.declared()
@@ -171,6 +183,7 @@ async fn forward<'v>(
     let upstream = &view.snapshot.upstreams[http.upstream as usize];
     let local = &view.upstreams[http.upstream as usize];
     trail.upstream = Some(upstream);
+    enter(upstream, trail)?;
     local.local.count_request();
     let timeout = http.timeout.or(upstream.settings.timeouts.total);
     let plan = Plan {
@@ -200,16 +213,19 @@ async fn forward<'v>(
         // With nobody left to try, the client learns how the last attempt failed.
         let endpoint = picked.ok_or(last)?;
         trail.attempts = attempts.made();
+        let began = trail.now;
         let failed = match exchange::attempt(session, trail, &plan, endpoint, again.is_some()).await
         {
             Ok(way) => {
                 let outcome = Outcome::of_status(trail.status);
                 session.core.observe(upstream, endpoint, outcome, trail.now);
+                sample(trail, &plan, began, Ok(trail.status));
                 return Ok(way);
             }
             Err(failed) => failed,
         };
         last = failed.error;
+        sample(trail, &plan, began, Err(last));
         let next = after_failure(session, trail, &plan, &mut attempts, endpoint, &failed);
         match next {
             Next::Elsewhere => {
@@ -227,6 +243,38 @@ async fn forward<'v>(
             return Err(Error::UpstreamTimeout);
         }
         session.core.cells.retries.add(1);
+    }
+}
+
+/// A place among the upstream's requests in flight, if it limits them.
+fn enter(upstream: &Upstream, trail: &mut Trail<'_>) -> Result<(), Error> {
+    match upstream.enter() {
+        Ok(permit) => {
+            trail.permits.upstream = permit;
+            Ok(())
+        }
+        Err(full) => {
+            if full == Error::LoadShed {
+                trail.retry_after = Some(Duration::ZERO);
+            }
+            Err(full)
+        }
+    }
+}
+
+/// Tells an upstream that sheds load how long an attempt took. What failed at once says nothing of
+/// how long serving takes, nor does the time that a client took to send a body.
+fn sample(trail: &Trail<'_>, plan: &Plan<'_>, began: Instant, ended: Result<u16, Error>) {
+    if plan.upstream.settings.load_shedding.is_none() || plan.whole_body.is_none() {
+        return;
+    }
+    let latency = match ended {
+        Ok(status) if status < 500 => trail.integration_latency,
+        Err(Error::UpstreamTimeout) => Some(clock::now().since(began)),
+        Ok(_) | Err(_) => None,
+    };
+    if let Some(latency) = latency {
+        plan.local.local.sample(latency);
     }
 }
 

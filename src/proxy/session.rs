@@ -9,6 +9,7 @@ use crate::{
     buffer::Buffer,
     clock::{self, Instant},
     error::Error,
+    guard::Permit,
     guard::Remembered,
     http::{Declared, Parsed, RequestHead, ResponseHead},
     net::{Deadline, Peer, Stream},
@@ -195,12 +196,22 @@ pub(super) struct Trail<'v> {
     pub(super) retry_after: Option<Duration>,
     /// What the limits that the request was under leave to its client, where responses say so.
     pub(super) allowance: Option<Allowance<'v>>,
+    /// The places that the request holds until its response has ended.
+    pub(super) permits: Permits,
     /// Whether the final response's head has been written: nothing else can be said then.
     pub(super) head_sent: bool,
     /// Whether another request may follow on the connection.
     pub(super) keeps_alive: bool,
     /// Whether the request's body has been read to its end, or is all in the buffer.
     pub(super) request_read: bool,
+}
+
+/// Places among requests in flight. They are free again when this is dropped, however the request
+/// ends.
+#[derive(Debug, Default)]
+pub(super) struct Permits {
+    pub(super) route: Option<Permit>,
+    pub(super) upstream: Option<Permit>,
 }
 
 impl Trail<'_> {
@@ -227,6 +238,7 @@ impl Trail<'_> {
             error: None,
             retry_after: None,
             allowance: None,
+            permits: Permits::default(),
             head_sent: false,
             keeps_alive: false,
             request_read: false,
@@ -237,7 +249,7 @@ impl Trail<'_> {
 impl Trail<'_> {
     /// The same facts, held by others than the snapshot.
     pub(super) fn moved<'k>(
-        &self,
+        &mut self,
         side: Option<&'k Arc<Side>>,
         route: Option<&'k Arc<Route>>,
         matched: Option<&'k Arc<Matched>>,
@@ -266,6 +278,7 @@ impl Trail<'_> {
             retry_after: self.retry_after,
             // The head that tells of it has been written.
             allowance: None,
+            permits: std::mem::take(&mut self.permits),
             head_sent: self.head_sent,
             keeps_alive: self.keeps_alive,
             request_read: self.request_read,

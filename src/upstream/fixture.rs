@@ -35,6 +35,8 @@ pub(super) fn settings(balance: Balance) -> Settings {
         connections_max: None,
         pending_max: 0,
         pending_timeout: SECOND,
+        concurrency: None,
+        load_shedding: None,
         slow_start: None,
         host: HostPolicy::Preserve,
         health_check: None,

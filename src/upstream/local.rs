@@ -2,8 +2,8 @@
 //!
 //! Made anew for each snapshot; a request in flight keeps the one that it began with.
 
-use super::Upstream;
-use std::{cell::Cell, rc::Rc};
+use super::{Samples, Upstream};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 /// One worker's cells of one compiled upstream.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct Local {
     pub in_flight: Box<[Cell<u32>]>,
     /// Requests since the last report to the retry budget.
     requests: Cell<u32>,
+    /// Latencies since the last report to the limiter; none where the upstream sheds no load.
+    samples: Cell<Samples>,
 }
 
 impl Local {
@@ -25,6 +27,7 @@ impl Local {
             cursor: Cell::new((turns * worker / workers.max(1)) as u64),
             in_flight: upstream.endpoints.iter().map(|_| Cell::new(0)).collect(),
             requests: Cell::new(0),
+            samples: Cell::default(),
         })
     }
 
@@ -36,6 +39,22 @@ impl Local {
     /// Requests counted since this was last asked: for [`super::RetryBudget::report`], once a tick.
     pub fn take_requests(&self) -> u32 {
         self.requests.take()
+    }
+
+    /// Takes note of how long the upstream took for a request. Cost: no atomic.
+    pub fn sample(&self, latency: Duration) {
+        let one = Samples {
+            count: 1,
+            sum_ns: u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX),
+        };
+        self.samples.set(self.samples.get().and(one));
+    }
+
+    /// Hands what was noted to `report`, and forgets it if that says so: once a tick.
+    pub fn hand_over_samples(&self, report: impl FnOnce(Samples) -> bool) {
+        if report(self.samples.get()) {
+            self.samples.take();
+        }
     }
 
     /// Counts an attempt at `endpoint` in flight until the guard is dropped.

@@ -19,6 +19,7 @@ mod endpoint;
 mod fixture;
 mod health;
 mod local;
+mod overload;
 mod pool;
 mod retry;
 mod ring;
@@ -32,15 +33,16 @@ pub use ejection::{Ejected, Failure, Outcome};
 pub use endpoint::{Address, Endpoint, EndpointState, OpenPermit};
 pub use health::{Change, Health, HealthCheck, Probe, ProbeResult, Standing};
 pub use local::{InFlight, Local};
+pub use overload::{Limiter, Overload, Samples};
 pub use pool::{ConnectionIdentity, Pool};
 pub use retry::{Attempts, Body, Connection, Failed, Next, Progress};
 pub use settings::{
     Balance, Ejection, EndpointSettings, HashKey, HostPolicy, PoolSettings, Retry, Settings,
-    Timeouts,
+    Shedding, Timeouts,
 };
 pub use state::{PendingPermit, States, UpstreamState};
 
-use crate::{bounds::ENDPOINTS_MAX, clock::Instant};
+use crate::{bounds::ENDPOINTS_MAX, clock::Instant, error::Error, guard::Permit};
 use ring::Ring;
 use std::sync::Arc;
 
@@ -70,6 +72,39 @@ pub struct EndpointsTooMany {
 }
 
 impl Upstream {
+    /// A place among the requests in flight, if the upstream limits them.
+    ///
+    /// Cost: two comparisons without a limit; with one, that of [`crate::guard::Gate::enter`] and a
+    /// load.
+    ///
+    /// # Errors
+    /// There is no room by its `concurrency`, or by what its latency allows now.
+    pub fn enter(&self) -> Result<Option<Permit>, Error> {
+        let most = self.settings.concurrency.unwrap_or(u32::MAX);
+        let overload = &self.state.overload;
+        let shedding = self.settings.load_shedding.as_ref();
+        let (max, full) = match shedding.map(|shedding| overload.allowed(shedding)) {
+            None if most == u32::MAX => return Ok(None),
+            Some(allowed) if allowed < most => (allowed, Error::LoadShed),
+            _ => (most, Error::ConcurrencyExceeded),
+        };
+        let permit = self.state.gate.enter(max);
+        if permit.is_none() {
+            overload.count_shed();
+        }
+        permit.map(Some).ok_or(full)
+    }
+
+    /// How many requests may be in flight now; `None`: any number.
+    pub fn limit(&self) -> Option<u32> {
+        let shedding = self.settings.load_shedding.as_ref();
+        let allowed = shedding.map(|shedding| self.state.overload.allowed(shedding));
+        [self.settings.concurrency, allowed]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
     /// Compiles an upstream and joins it with the state kept under its name.
     ///
     /// No endpoint at all is allowed (a name may resolve to nothing): `pick` then finds none.

@@ -27,6 +27,10 @@ pub struct Settings {
     pub pending_max: u32,
     /// How long a request waits for a connection.
     pub pending_timeout: Duration,
+    /// Requests in flight, over all workers; absent: no limit.
+    pub concurrency: Option<u32>,
+    /// A limit on them that follows the latency; absent: none.
+    pub load_shedding: Option<Shedding>,
     /// How long an endpoint that came (back) takes to reach its full share; absent: no time.
     /// Without effect where `balance` hashes: a key that moves away and back would lose what the
     /// endpoint keeps for it.
@@ -109,6 +113,19 @@ pub struct Ejection {
     /// The share of the endpoints that may be ejected at one time, in percent; see
     /// [`super::Upstream::observe`].
     pub share_max_percent: u8,
+}
+
+/// A limit on requests in flight that follows the upstream's latency.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shedding {
+    /// The least that it falls to: `1 <= min <= max`.
+    pub min: u32,
+    /// The most that it rises to.
+    pub max: u32,
+    /// Times the latency without a queue from which on it falls: above 1.
+    pub tolerance: f64,
+    /// How often it is decided anew.
+    pub window: Duration,
 }
 
 /// How many idle connections a worker keeps to one endpoint.

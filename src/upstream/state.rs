@@ -2,8 +2,8 @@
 //!
 //! [`States`] belongs to the control plane; workers see only the states that their snapshot holds.
 
-use super::{Address, EndpointState, RetryBudget};
-use crate::clock::Instant;
+use super::{Address, EndpointState, Overload, RetryBudget};
+use crate::{clock::Instant, guard::Gate};
 use std::{
     collections::HashMap,
     sync::{
@@ -20,6 +20,10 @@ use std::{
 pub struct UpstreamState {
     /// How many retries its traffic allows.
     pub budget: RetryBudget,
+    /// Requests in flight, where they are limited.
+    pub gate: Arc<Gate>,
+    /// How many its latency allows, where that is asked.
+    pub overload: Overload,
     /// Whether somebody is deciding on an ejection, so that two together cannot pass the cap.
     ejecting: AtomicBool,
     /// Requests that wait for a connection, over all workers.

@@ -8,6 +8,7 @@ mod domains;
 mod framing;
 mod origin;
 mod origins;
+mod overload;
 mod passing;
 
 use crate::support::{DRIVERS, Gateway};

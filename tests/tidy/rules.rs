@@ -31,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("route", &["http"]),
     ("guard", &["http"]),
-    ("upstream", &["http"]),
+    ("upstream", &["http", "guard"]),
     ("observe", &["http"]),
     ("model", &["http"]),
     ("deploy", &["model"]),

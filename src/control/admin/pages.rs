@@ -6,7 +6,7 @@ use crate::{
     control::status::Phase,
     observe::{
         most_refused,
-        prometheus::{self, EndpointLine, Exposition},
+        prometheus::{self, EndpointLine, Exposition, LimitLine},
     },
 };
 use axum::{
@@ -89,11 +89,24 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
                 ejections: endpoint.state.ejections(),
             })
             .collect();
+        let limits: Vec<LimitLine<'_>> = snapshot
+            .upstreams
+            .iter()
+            .filter_map(|upstream| {
+                Some(LimitLine {
+                    upstream: &upstream.settings.name,
+                    limit: upstream.limit()?.into(),
+                    in_flight: upstream.state.gate.inside().into(),
+                    shed: upstream.state.overload.shed(),
+                })
+            })
+            .collect();
         let log = shared.log().counts();
         prometheus::render(&Exposition {
             workers: &shared.cells,
             routes: &shared.metrics,
             endpoints: &endpoints,
+            limits: &limits,
             log,
             generation: snapshot.generation,
             keys: snapshot.keys.len(),

@@ -66,6 +66,8 @@ pub struct Kept<'a, 'd> {
     pub buckets: &'a mut guard::Draft<'d, guard::LimitIdentity>,
     /// The routes' numbers.
     pub metrics: &'a Registry,
+    /// Requests in flight, where routes limit them.
+    pub gates: &'a mut guard::Gates<guard::LimitIdentity>,
     /// Health, ejections and open connections of endpoints.
     pub states: &'a mut States,
     /// What canaries are judged by.
@@ -164,6 +166,7 @@ pub fn refusals(checked: &Checked) -> Vec<Mistake> {
     let mut kept = Kept {
         buckets: &mut buckets.draft(),
         metrics: &metrics,
+        gates: &mut guard::Gates::default(),
         states: &mut states,
         canaries: &mut canaries,
         keys: &Arc::default(),

@@ -7,12 +7,11 @@
 use super::{Deployed, Kept, Sources, limits, plans::Plans};
 use crate::{
     deploy::{self, Deployment},
+    guard::{Concurrency, LimitIdentity},
     model::{
         Checked, Definition, Mistake, Path, Place,
-        checked::{Api, Compat, Follows, Stage, Upstream},
-        definition::{
-            AllowPaths, Integration as Written, KeySource, MethodMiss, Route as Defined, Throttles,
-        },
+        checked::{Api, Compat, Follows, Stage, StageRoute, Upstream},
+        definition::{AllowPaths, Integration as Written, KeySource, MethodMiss, Route as Defined},
         origins,
         variables::{self, VariableError},
     },
@@ -26,6 +25,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, HashMap},
+    num::NonZeroU32,
     sync::Arc,
     time::Duration,
 };
@@ -77,12 +77,13 @@ pub(super) fn compile(
     let canary = deployed.and_then(|deployed| deployed.canary.as_ref());
     let canary = canary.filter(|_| stage.follows != Follows::Reload);
     let compared = canary.map(|(canary, _)| around.compared(&names, canary.since_ms));
-    let throttles = stage.routes.iter();
     let compiler = StageCompiler {
         api,
         stage,
-        throttles: throttles
-            .map(|route| (route.key.as_str(), &route.throttle))
+        overrides: stage
+            .routes
+            .iter()
+            .map(|route| (route.key.as_str(), route))
             .collect(),
         of_api: limits::limits(&api.throttle, Scope::Api, &names.api, around.kept),
         of_stage: limits::limits(&stage.throttle, Scope::Stage, &names.text(), around.kept),
@@ -171,6 +172,15 @@ impl Names {
     fn text(&self) -> String {
         format!("{}/{}", self.api, self.stage)
     }
+
+    fn identity(&self, route: &str) -> LimitIdentity {
+        LimitIdentity {
+            scope: Scope::Route,
+            of: format!("{} {route}", self.text()).into(),
+            per: Box::default(),
+            nth: 0,
+        }
+    }
 }
 
 /// Where a definition comes from.
@@ -234,9 +244,9 @@ struct StageCompiler<'a> {
     api: &'a Api,
     stage: &'a Stage,
     /// What the stage says of single routes, by their keys.
-    throttles: HashMap<&'a str, &'a Throttles>,
     of_api: Vec<Arc<Limit>>,
     of_stage: Vec<Arc<Limit>>,
+    overrides: HashMap<&'a str, &'a StageRoute>,
     names: &'a Names,
     told: Told,
 }
@@ -313,8 +323,11 @@ impl StageCompiler<'_> {
             false => Integration::NotServed,
         };
         let name: Arc<str> = key.into();
-        let of_stage = self.throttles.get(key).copied();
-        let throttle = of_stage.unwrap_or(&defined.throttle);
+        let of_stage = self.overrides.get(key).copied();
+        let concurrency = of_stage.and_then(|of_stage| of_stage.concurrency);
+        let throttle = of_stage.map(|of_stage| &of_stage.throttle);
+        let throttle = throttle.filter(|throttle| !throttle.is_empty());
+        let throttle = throttle.unwrap_or(&defined.throttle);
         let own = match throttle.is_empty() {
             true => Vec::new(),
             false => {
@@ -332,6 +345,7 @@ impl StageCompiler<'_> {
             body_bytes_max: defined.body_bytes.or(around.body_bytes).unwrap_or(u64::MAX),
             limits,
             api_key: None,
+            concurrency: around.concurrency(self.names, key, concurrency.or(defined.concurrency)),
             integration,
             metrics: around.metrics(self.names, &name),
             key: name,
@@ -443,6 +457,19 @@ impl Around<'_, '_, '_> {
             .entry(identity)
             .or_insert_with(made)
             .clone()
+    }
+
+    /// How many requests of a route may be in flight.
+    fn concurrency(
+        &mut self,
+        names: &Names,
+        route: &str,
+        max: Option<NonZeroU32>,
+    ) -> Option<Concurrency> {
+        Some(Concurrency {
+            max: max?.get(),
+            gate: self.kept.gates.gate(names.identity(route)),
+        })
     }
 
     /// What of an access-log line is the same for all requests of a route.

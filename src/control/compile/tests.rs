@@ -15,6 +15,7 @@ use std::{path::Path, time::Duration};
 #[derive(Default)]
 struct Process {
     buckets: guard::Buckets<guard::LimitIdentity>,
+    gates: guard::Gates<guard::LimitIdentity>,
     states: States,
     canaries: Canaries,
     metrics: Option<Registry>,
@@ -32,6 +33,7 @@ impl Process {
             &mut Kept {
                 buckets: &mut draft,
                 metrics: self.metrics.get_or_insert_with(|| Registry::new(1)),
+                gates: &mut self.gates,
                 states: &mut self.states,
                 canaries: &mut self.canaries,
                 keys: &Arc::default(),
@@ -312,7 +314,10 @@ fn new_addresses_make_new_upstreams_and_keep_what_stays() {
 
 #[test]
 fn a_reload_keeps_buckets_numbers_and_health_by_identity() {
-    let text = UPSTREAM.replace("GET /: { ", "GET /: { throttle: { rate: 1, burst: 1 }, ");
+    let text = UPSTREAM.replace(
+        "GET /: { ",
+        "GET /: { throttle: { rate: 1, burst: 1 }, concurrency: 1, ",
+    );
     let mut process = Process::default();
     let first = process.compile(&text, &Addresses::new()).unwrap();
     let second = process.compile(&text, &Addresses::new()).unwrap();
@@ -325,6 +330,8 @@ fn a_reload_keeps_buckets_numbers_and_health_by_identity() {
     };
     assert!(Arc::ptr_eq(&bucket(&first_route), &bucket(&second_route)));
     assert!(Arc::ptr_eq(&first_route.metrics, &second_route.metrics));
+    let gate = |route: &Route| Arc::clone(&route.concurrency.as_ref().unwrap().gate);
+    assert!(Arc::ptr_eq(&gate(&first_route), &gate(&second_route)));
     let state = |snapshot: &Snapshot| Arc::clone(&snapshot.upstreams[0].endpoints[0].state);
     assert!(Arc::ptr_eq(&state(&first), &state(&second)));
 }

@@ -10,7 +10,7 @@ use crate::{
     },
     upstream::{
         Address, Balance, Ejection, EndpointSettings, HashKey, HealthCheck, HostPolicy,
-        PoolSettings, Probe, Retry, Settings, States, Timeouts, Upstream,
+        PoolSettings, Probe, Retry, Settings, Shedding, States, Timeouts, Upstream,
     },
 };
 use std::{
@@ -137,6 +137,13 @@ fn settings(written: &checked::Upstream) -> Settings {
         connections_max: written.connections_max.map(NonZeroU32::get),
         pending_max: written.pending_max,
         pending_timeout: written.pending_timeout,
+        concurrency: written.concurrency.map(NonZeroU32::get),
+        load_shedding: written.load_shedding.map(|shedding| Shedding {
+            min: shedding.min,
+            max: shedding.max,
+            tolerance: f64::from(shedding.tolerance) / 100.0,
+            window: shedding.window,
+        }),
         slow_start: written.slow_start,
         host: match &written.host {
             HostRule::Preserve => HostPolicy::Preserve,

@@ -120,6 +120,7 @@ impl Gateway {
                 let mut kept = Kept {
                     buckets: &mut buckets,
                     metrics: &shared.metrics,
+                    gates: &mut registries.gates,
                     states: &mut registries.states,
                     canaries: &mut registries.canaries,
                     keys: &keys,

@@ -181,6 +181,7 @@ async fn first(
             let mut kept = Kept {
                 buckets: &mut buckets,
                 metrics: &metrics,
+                gates: &mut registries.gates,
                 states: &mut registries.states,
                 canaries: &mut registries.canaries,
                 keys: &keys,

@@ -16,7 +16,7 @@ use crate::{
         variables,
     },
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 /// The stage of an API that names none.
 const DEFAULT_STAGE: &str = "$default";
@@ -142,6 +142,7 @@ impl Walk<'_> {
                 let route = Route {
                     integration: integration?,
                     throttle: self.throttles(&written.throttle, path),
+                    concurrency: concurrency(written.concurrency.value),
                     allow_paths: allow_paths(&written.allow_paths.value),
                     body_bytes: limit(written.body_bytes.value, |size: Size| size.0),
                     timeout_ms: limit(written.timeout.value, milliseconds),
@@ -331,9 +332,18 @@ impl Walk<'_> {
             .into_iter()
             .filter_map(|Named { name, place, value }| {
                 self.kept(place, section.key(&name), route_path(&name))?;
+                let written = value?;
+                let throttle = self.throttles(&written.throttle, section.key(&name));
+                let concurrency = concurrency(written.concurrency.value);
+                if throttle.is_empty() && concurrency.is_none() {
+                    let what = "it says nothing of the route";
+                    let hint = "give it a \"throttle\" or a \"concurrency\", or take it out";
+                    self.wrong(place, section.key(&name), what, hint);
+                }
                 Some(StageRoute {
                     place,
-                    throttle: self.throttles(&value?.throttle, section.key(&name)),
+                    throttle,
+                    concurrency,
                     key: name,
                 })
             })
@@ -366,6 +376,10 @@ fn pairs(map: Map<String>) -> Vec<(String, String)> {
         .into_iter()
         .filter_map(|entry| Some((entry.name, entry.value?)))
         .collect()
+}
+
+fn concurrency(written: Option<u64>) -> Option<NonZeroU32> {
+    written.and_then(|most| NonZeroU32::new(narrow(most)))
 }
 
 fn limit<T>(written: Option<Or<Unlimited, T>>, count: impl FnOnce(T) -> u64) -> Limit {

@@ -8,6 +8,7 @@ use crate::model::{
     mistake::{self, Path},
     names,
     setting::{Map, Named, Placed},
+    throttle::Throttle,
 };
 
 impl Walk<'_> {

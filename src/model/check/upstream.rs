@@ -3,8 +3,8 @@
 use super::{Walk, narrow};
 use crate::model::{
     checked::{
-        Balance, Ejection, Endpoint, HashOn, HealthCheck, HostRule, Pool, Probe, Resolve, Retries,
-        Upstream, UpstreamTimeouts,
+        Balance, Ejection, Endpoint, HashOn, HealthCheck, HostRule, LoadShedding, Pool, Probe,
+        Resolve, Retries, Upstream, UpstreamTimeouts,
     },
     document::{self, HealthCheckType},
     mistake::Path,
@@ -49,6 +49,8 @@ impl Walk<'_> {
         let health_check = health.and_then(|h| self.health_check(h, path.key("health_check")));
         let resolve = self.resolve(&written.resolve.value, path.key("resolve"));
         let host = self.host(&written.host, path.key("host"));
+        let shedding = written.load_shedding.value.value();
+        let load_shedding = shedding.map(|s| self.load_shedding(&s, path.key("load_shedding")));
         let timeouts = &written.timeouts.value;
         let (retries, pool) = (&written.retries.value, &written.pool.value);
         Some(Upstream {
@@ -84,6 +86,12 @@ impl Walk<'_> {
                 .and_then(|most| NonZeroU32::new(narrow(most))),
             pending_max: narrow(written.pending_max.value),
             pending_timeout: written.pending_timeout.value,
+            concurrency: written
+                .concurrency
+                .value
+                .value()
+                .and_then(|most| NonZeroU32::new(narrow(most))),
+            load_shedding,
             slow_start: written.slow_start.value.value(),
             host: host?,
             resolve,
@@ -214,6 +222,24 @@ impl Walk<'_> {
             host,
             statuses: statuses?,
         })
+    }
+
+    fn load_shedding(
+        &mut self,
+        written: &document::LoadShedding,
+        section: Path<'_>,
+    ) -> LoadShedding {
+        let (min, max) = (written.min.value, written.max.value);
+        if min > max {
+            let what = format!("\"min\" is {min}, and \"max\" {max}");
+            self.wrong(written.min.place, section, what, "");
+        }
+        LoadShedding {
+            min: narrow(min),
+            max: narrow(max),
+            tolerance: narrow(written.tolerance.value),
+            window: written.window.value,
+        }
     }
 
     fn resolve(&mut self, written: &document::Resolve, section: Path<'_>) -> Resolve {

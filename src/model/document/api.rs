@@ -61,6 +61,9 @@ settings! {
         integration: Integration, required;
         /// How many requests it takes, in each stage: one token bucket or a list of them.
         throttle: Throttles, default(Throttles(Vec::new()));
+        /// How many of its requests may be in flight at once, in each stage, over all workers. One
+        /// more is answered 503 at once. Left out: any number.
+        concurrency: Option<u64>, default(None), within(1..=1_000_000);
         /// Dangerous spellings of a path that this route takes all the same. Others are answered
         /// 400 before they reach an origin.
         allow_paths: Vec<Placed<Allowed>>, default(Vec::new()), within(0..=4);
@@ -94,7 +97,10 @@ settings! {
     struct StageRoute {
         /// How many requests the route takes in this stage, instead of what the API says: one
         /// token bucket or a list of them.
-        throttle: Throttles, required;
+        throttle: Throttles, default(Throttles(Vec::new()));
+        /// How many of its requests may be in flight at once in this stage, instead of what the
+        /// API says.
+        concurrency: Option<u64>, default(None), within(1..=1_000_000);
     }
 
     /// The API and stage that answer at a host and base path.

@@ -20,7 +20,9 @@ pub(super) use domain::{Domain, Listed, Routing, Rule};
 pub use plan::Period;
 pub(super) use plan::{ApiKey, KeyThrottle, PlanStage, Quota, UsagePlan};
 pub(super) use throttle::{Per, Throttle, Throttles};
-pub(super) use upstream::{Balance, Endpoint, HealthCheck, HealthCheckType, Resolve, Upstream};
+pub(super) use upstream::{
+    Balance, Endpoint, HealthCheck, HealthCheckType, LoadShedding, Resolve, Upstream,
+};
 
 use super::{
     mistake::{Mistake, Path},

@@ -39,6 +39,11 @@ settings! {
         pending_max: u64, default(128), within(0..=1_000_000);
         /// How long such a request waits before it is answered 503.
         pending_timeout: Duration, default(seconds(1)), within(1..=HOUR);
+        /// Requests in flight at once, of all workers together. One more is answered 503 at once.
+        concurrency: Or<Unlimited, u64>, default(Or::Word(Unlimited)), within(1..=1_000_000);
+        /// A limit on requests in flight that is found out from how long the upstream takes:
+        /// what would only queue is answered 503 at once, with `Retry-After`.
+        load_shedding: Or<Off, LoadShedding>, default(Or::Word(Off));
         /// The time over which an endpoint that came up gets its full share.
         slow_start: Or<Off, Duration>, default(Or::Word(Off)), within(SECOND..=HOUR);
         /// The `Host` that endpoints see: `preserve` (the client's), `endpoint` (the address as
@@ -100,6 +105,20 @@ settings! {
         duration: Duration, default(seconds(30)), within(SECOND..=DAY);
         /// The share of an upstream's endpoints that may be aside at once, in percent.
         share_max: u64, default(50), within(0..=100);
+    }
+
+    /// A limit on requests in flight that is found out from how long the upstream takes.
+    struct LoadShedding {
+        /// The least that the limit falls to, but for moments in which the upstream's latency
+        /// without a queue is measured.
+        min: u64, default(8), within(1..=1_000_000);
+        /// The most that it rises to.
+        max: u64, default(1000), within(1..=1_000_000);
+        /// How long the upstream may take, in percent of what it takes without a queue, before the
+        /// limit falls.
+        tolerance: u64, default(200), within(110..=1000);
+        /// How often the limit is decided anew.
+        window: Duration, default(Duration::from_millis(bounds::TICK_MS)), within(bounds::TICK_MS..=MINUTE);
     }
 
     /// Connections kept for the next request.

@@ -42,7 +42,7 @@ use paths::Base;
 use report::Notes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 /// Of an operation: the route's own settings, or all of a route that no document brought.
 const ROUTE: &str = "x-sluice-route";
@@ -125,6 +125,8 @@ struct ApiSettings {
 struct RouteSettings {
     #[serde(skip_serializing_if = "Throttles::is_empty")]
     throttle: Throttles,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency: Option<NonZeroU32>,
     #[serde(skip_serializing_if = "AllowPaths::is_none")]
     allow_paths: AllowPaths,
     body_bytes: Limit,
@@ -135,6 +137,7 @@ impl RouteSettings {
     fn of(route: &Route) -> Self {
         Self {
             throttle: route.throttle.clone(),
+            concurrency: route.concurrency,
             allow_paths: route.allow_paths,
             body_bytes: route.body_bytes,
             timeout_ms: route.timeout_ms,
@@ -410,6 +413,7 @@ fn route(site: Site<'_>, found: paths::Found, notes: &mut Notes) -> Option<Route
     Some(Route {
         integration: made.integration,
         throttle: settings.throttle,
+        concurrency: settings.concurrency,
         allow_paths: settings.allow_paths,
         body_bytes: settings.body_bytes,
         timeout_ms: settings.timeout_ms,

@@ -119,6 +119,10 @@ fn throttles() -> impl Strategy<Value = Throttles> {
     collection::vec(one, 0..3).prop_map(Throttles)
 }
 
+fn concurrency() -> impl Strategy<Value = Option<NonZeroU32>> {
+    (0..1000_u32).prop_map(NonZeroU32::new)
+}
+
 fn allow_paths() -> impl Strategy<Value = AllowPaths> {
     any::<(bool, bool, bool, bool)>().prop_map(
         |(encoded_slash, backslash, dot_segments, empty_segments)| AllowPaths {
@@ -134,25 +138,26 @@ fn native_route() -> impl Strategy<Value = Route> {
     (
         integration(),
         throttles(),
+        concurrency(),
         allow_paths(),
         limit(),
         limit(),
         any::<bool>(),
     )
-        .prop_map(
-            |(integration, throttle, allow_paths, body_bytes, timeout_ms, api_key_required)| {
-                Route {
-                    api_key_required,
-                    integration,
-                    throttle,
-                    allow_paths,
-                    body_bytes,
-                    timeout_ms,
-                    missing: Vec::new(),
-                    operation: None,
-                }
-            },
-        )
+        .prop_map(|made| {
+            let (integration, throttle, concurrency, allow_paths, body, timeout, key) = made;
+            Route {
+                integration,
+                api_key_required: key,
+                throttle,
+                concurrency,
+                allow_paths,
+                body_bytes: body,
+                timeout_ms: timeout,
+                missing: Vec::new(),
+                operation: None,
+            }
+        })
 }
 
 fn native() -> impl Strategy<Value = Definition> {
@@ -349,6 +354,7 @@ proptest! {
     fn a_definition_with_a_document_comes_back(
         document in document(),
         throttle in throttles(),
+        concurrency in concurrency(),
         limit in limit(),
     ) {
         let source = Source::new("f", &document.to_string());
@@ -359,6 +365,7 @@ proptest! {
             // And with settings of its own.
             if let Some(route) = definition.routes.values_mut().next() {
                 route.throttle = throttle;
+                route.concurrency = concurrency;
                 route.timeout_ms = limit;
             }
             let written = export(&definition, &About::default(), Version::Oas30).to_string();

@@ -158,6 +158,12 @@ fn page() -> String {
             failures: 1,
             ejections: 1,
         }],
+        limits: &[LimitLine {
+            upstream: "users",
+            limit: 30,
+            in_flight: 29,
+            shed: 4,
+        }],
         log: LogCounts {
             bytes_written: 100,
             lines_lost: 5,
@@ -194,6 +200,9 @@ fn a_page_says_what_the_cells_hold() {
     check("sluice_access_log_dropped_total",       &[("reason", "write_error")],                5.0);
     check("sluice_upstream_healthy",               &[("upstream", "users")],                    1.0);
     check("sluice_upstream_ejections_total",       &[("endpoint", "[::1]:9001")],               1.0);
+    check("sluice_upstream_requests_limit",        &[("upstream", "users")],                    30.0);
+    check("sluice_upstream_requests_in_flight",    &[("upstream", "users")],                    29.0);
+    check("sluice_upstream_shed_total",            &[("upstream", "users")],                    4.0);
     check("sluice_requests_total",                 &[("route", route), ("status_class", "2xx")], 1.0);
     check("sluice_requests_total",                 &[("route", route), ("status_class", "5xx")], 1.0);
     check("sluice_requests_total",                 &[("api", "orders"), ("status_class", "4xx")], 0.0);
@@ -233,6 +242,7 @@ fn a_process_without_traffic_has_a_page() {
         workers: &[],
         routes: &Registry::new(0),
         endpoints: &[],
+        limits: &[],
         log: LogCounts::default(),
         generation: 1,
         keys: 0,
