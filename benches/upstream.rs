@@ -4,10 +4,12 @@
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sluice::{
     clock::Instant,
-    guard::{Bucket, Rate, spend_all},
+    guard::{
+        Bucket, Key, KeyRing, Period, Quota, Rate, Remembered, Usage, key::hash_of, spend_all,
+    },
     upstream::{Balance, Choice, HashKey, Local, Outcome, Pool, RetryBudget, Tried},
 };
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 #[path = "support/upstreams.rs"]
 mod upstreams;
@@ -106,5 +108,40 @@ fn limits(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, picks, outcomes, limits);
+fn keys(criterion: &mut Criterion) {
+    let quota = Quota {
+        limit: 1 << 40,
+        period: Period::Month,
+        offset: 0,
+    };
+    let (usage, wall) = (Usage::default(), Duration::from_secs(1_800_000_000));
+    criterion.bench_function("guard/quota", |bencher| {
+        bencher.iter(|| black_box(&usage).take(Some(&quota), wall).is_ok());
+    });
+    let value = |n: u32| format!("{n:040}").into_bytes();
+    let key = |n: u32| {
+        Arc::new(Key {
+            id: n.to_string().into(),
+            hash: hash_of(&value(n)),
+            enabled: true,
+            plans: Box::default(),
+        })
+    };
+    let ring = KeyRing::of((0..10_000).map(key));
+    let (one, other) = (value(1), value(2));
+    let mut remembered = Remembered::default();
+    criterion.bench_function("guard/key_remembered", |bencher| {
+        bencher.iter(|| remembered.find(&ring, black_box(&one)).is_some());
+    });
+    let mut turn = 0;
+    criterion.bench_function("guard/key_found", |bencher| {
+        bencher.iter(|| {
+            turn ^= 1;
+            let value = if turn == 0 { &one } else { &other };
+            remembered.find(&ring, black_box(value)).is_some()
+        });
+    });
+}
+
+criterion_group!(benches, picks, outcomes, limits, keys);
 criterion_main!(benches);
