@@ -343,10 +343,7 @@ fn record(session: &Session<'_>, snapshot: &Snapshot, trail: &Trail<'_>) {
         deployment: trail.side.map_or("", |side| &side.deployment),
         is_canary: trail.side.and_then(|side| side.is_canary),
     };
-    core.cells.client_bytes_written.add(trail.response_bytes);
-    core.cells
-        .client_bytes_read
-        .add(trail.request_bytes + head.len as u64);
+    count_bytes(core, trail.request_bytes + head.len as u64, trail);
     if let Some(metrics) = route
         .map(|route| &route.metrics)
         .or_else(|| trail.stage.map(|stage| &stage.metrics))
@@ -357,4 +354,9 @@ fn record(session: &Session<'_>, snapshot: &Snapshot, trail: &Trail<'_>) {
         metrics.observe(core.worker, &record);
     }
     core.log(snapshot, &record);
+}
+
+fn count_bytes(core: &Core, read: u64, trail: &Trail<'_>) {
+    core.cells.client_bytes_written.add(trail.response_bytes);
+    core.cells.client_bytes_read.add(read);
 }
