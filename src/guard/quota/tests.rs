@@ -1,3 +1,5 @@
+//! Windows by the calendar, and counting: exact, over threads, through steps of the clock.
+
 use super::*;
 use std::sync::atomic::AtomicUsize;
 
