@@ -3,12 +3,11 @@
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sluice::{
     clock::Instant,
-    guard::{Bucket, Gate, Rate, spend_all},
+    guard::{Gate, Key, KeyRing, Period, Quota, Remembered, Usage, key::hash_of},
     upstream::{
         Balance, Choice, HashKey, Limiter, Local, Outcome, Pool, RetryBudget, Samples, Shedding,
         Tried,
     },
-    upstream::{Balance, Choice, HashKey, Local, Outcome, Pool, RetryBudget, Tried},
 };
 use std::{hint::black_box, sync::Arc, time::Duration};
 
@@ -107,34 +106,47 @@ fn outcomes(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, picks, outcomes);
 fn limits(criterion: &mut Criterion) {
     let gate = Arc::new(Gate::default());
     criterion.bench_function("guard/enter", |bencher| {
         bencher.iter(|| black_box(&gate).enter(10).is_some());
     });
-    let rate = |per_second, burst| Rate::new(per_second, burst).expect("a rate");
-    // Ten nanoseconds a token and time to match: it is always had.
-    let (one, other) = (Bucket::new(rate(1e8, 1000)), Bucket::new(rate(1e8, 1000)));
-    let mut ns = 0;
-    criterion.bench_function("guard/spend", |bencher| {
-        bencher.iter(|| {
-            ns += 10;
-            black_box(&one).spend(Instant::from_ns(ns)).is_ok()
-        });
+}
+
+fn keys(criterion: &mut Criterion) {
+    let quota = Quota {
+        limit: 1 << 40,
+        period: Period::Month,
+        offset: 0,
+    };
+    let (usage, wall) = (Usage::default(), Duration::from_secs(1_800_000_000));
+    criterion.bench_function("guard/quota", |bencher| {
+        bencher.iter(|| black_box(&usage).take(Some(&quota), wall).is_ok());
     });
-    criterion.bench_function("guard/spend_all_2", |bencher| {
-        bencher.iter(|| {
-            ns += 10;
-            spend_all(black_box(&[&one, &other]), Instant::from_ns(ns)).is_ok()
-        });
+    let value = |n: u32| format!("{n:040}").into_bytes();
+    let key = |n: u32| {
+        Arc::new(Key {
+            id: n.to_string().into(),
+            hash: hash_of(&value(n)),
+            enabled: true,
+            plans: Box::default(),
+        })
+    };
+    let ring = KeyRing::of((0..10_000).map(key));
+    let (one, other) = (value(1), value(2));
+    let mut remembered = Remembered::default();
+    criterion.bench_function("guard/key_remembered", |bencher| {
+        bencher.iter(|| remembered.find(&ring, black_box(&one)).is_some());
     });
-    let empty = Bucket::new(rate(1e-3, 1));
-    assert!(empty.spend(Instant::from_ns(1)).is_ok());
-    criterion.bench_function("guard/spend_refused", |bencher| {
-        bencher.iter(|| black_box(&empty).spend(Instant::from_ns(1)).is_err());
+    let mut turn = 0;
+    criterion.bench_function("guard/key_found", |bencher| {
+        bencher.iter(|| {
+            turn ^= 1;
+            let value = if turn == 0 { &one } else { &other };
+            remembered.find(&ring, black_box(value)).is_some()
+        });
     });
 }
 
-criterion_group!(benches, picks, outcomes, limits);
+criterion_group!(benches, picks, outcomes, limits, keys);
 criterion_main!(benches);

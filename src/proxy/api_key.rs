@@ -73,6 +73,15 @@ pub(super) fn count(
     })
 }
 
+/// The id of the request's API key, and the plan by which it was let in; empty where there is none.
+pub(super) fn names<'s>(session: &'s Session<'_>, trail: &Trail<'_>) -> (&'s str, &'s str) {
+    let key = session.api_key.key().filter(|_| trail.has_api_key);
+    key.map_or(("", ""), |key| {
+        let plan = trail.plan.map_or("", |at| &key.plans[at].plan);
+        (&key.id, plan)
+    })
+}
+
 /// The value of the query's first parameter `name`, decoded where it is encoded.
 fn parameter<'q>(query: &'q [u8], name: &str) -> Option<Cow<'q, [u8]>> {
     let mut pairs = query.split(|byte| *byte == b'&');

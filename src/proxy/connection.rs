@@ -2,6 +2,7 @@
 //! closed in a way that the last answer arrives.
 
 use super::{
+    api_key,
     core::{Core, View},
     exchange::{Rest, Way, of_origin},
     relay::{From, To},
@@ -295,7 +296,7 @@ fn record(session: &Session<'_>, snapshot: &Snapshot, trail: &Trail<'_>) {
         (None, Some(stage)) => (&*stage.api, &*stage.name),
         (None, None) => ("", ""),
     };
-    let key = session.api_key.key().filter(|_| trail.has_api_key);
+    let (api_key_id, usage_plan) = api_key::names(session, trail);
     let record = Record {
         started: trail.started,
         started_wall: core.wall(trail.started),
@@ -336,18 +337,13 @@ fn record(session: &Session<'_>, snapshot: &Snapshot, trail: &Trail<'_>) {
         response_bytes: trail.response_bytes,
         response_body_bytes: trail.response_body_bytes,
         error: trail.error,
-        api_key_id: key.map_or("", |key| &key.id),
-        usage_plan: key
-            .zip(trail.plan)
-            .map_or("", |(key, at)| &key.plans[at].plan),
+        api_key_id,
+        usage_plan,
         generation: snapshot.generation,
         deployment: trail.side.map_or("", |side| &side.deployment),
         is_canary: trail.side.and_then(|side| side.is_canary),
     };
-    core.cells.client_bytes_written.add(trail.response_bytes);
-    core.cells
-        .client_bytes_read
-        .add(trail.request_bytes + head.len as u64);
+    count_bytes(core, trail.request_bytes + head.len as u64, trail);
     if let Some(metrics) = route
         .map(|route| &route.metrics)
         .or_else(|| trail.stage.map(|stage| &stage.metrics))
@@ -358,4 +354,9 @@ fn record(session: &Session<'_>, snapshot: &Snapshot, trail: &Trail<'_>) {
         metrics.observe(core.worker, &record);
     }
     core.log(snapshot, &record);
+}
+
+fn count_bytes(core: &Core, read: u64, trail: &Trail<'_>) {
+    core.cells.client_bytes_written.add(trail.response_bytes);
+    core.cells.client_bytes_read.add(read);
 }

@@ -145,3 +145,91 @@ fn the_demo_serves_the_lines_that_it_prints() {
     assert!(!std::path::Path::new(config).exists(), "{config}");
     fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn keys_are_made_imported_and_their_usage_is_read_back() {
+    let config = format!(
+        "{}usage_plans: {{ gold: {{ stages: [{{ api: a, stage: s }}], quota: {{ limit: 5, period: week }} }} }}\n",
+        config("one", ([127, 0, 0, 1], 9).into())
+            .replace("body: one }", "body: one }, api_key_required: true")
+    );
+    let gateway = Gateway::start("auto", &config);
+    let sluice = |arguments: &[&str]| run(&gateway.folder, arguments);
+    let (code, out, said) = sluice(&[
+        "keys",
+        "create",
+        "acme",
+        "--plan",
+        "gold",
+        "-m",
+        "new",
+        "-c",
+        "sluice.yaml",
+    ]);
+    assert_eq!(code, Some(0), "{said}");
+    let value = out.lines().last().unwrap();
+    let id = &out[..10];
+    let file = format!(
+        "name,KEY,Enabled,UsagePlanIds\nother,{},false,\"gold\"\n",
+        "k".repeat(20)
+    );
+    fs::write(gateway.folder.join("keys.csv"), file).unwrap();
+    let at = ["--config", "sluice.yaml"];
+    let ask = |arguments: &[&str]| {
+        let (code, out, said) = sluice(&[arguments, &at].concat());
+        assert_eq!(code, Some(0), "{arguments:?}: {said}");
+        out
+    };
+    assert_eq!(
+        ask(&["keys", "import", "keys.csv"]),
+        "1 keys made, 0 changed\n"
+    );
+    assert_eq!(
+        ask(&["keys", "import", "keys.csv"]),
+        "0 keys made, 1 changed\n"
+    );
+    let list = ask(&["keys", "list"]);
+    assert!(
+        list.contains(&format!("{id}  enabled   gold  acme\n")),
+        "{list}"
+    );
+    assert!(list.contains("  disabled  gold  other\n"), "{list}");
+    let mut client = crate::support::Client::connect(gateway.address(0)).unwrap();
+    for _ in 0..2 {
+        client
+            .send(&format!(
+                "GET /version HTTP/1.1\r\nhost: a\r\nx-api-key: {value}\r\n\r\n"
+            ))
+            .unwrap();
+        assert_eq!(client.response().unwrap().status, 200);
+    }
+    let usage = ask(&["usage", "--key", "acme"]);
+    assert!(usage.contains(&format!("  {id}  gold  2\n")), "{usage}");
+    assert!(
+        usage.contains(&format!("left        {id}  gold  3\n")),
+        "{usage}"
+    );
+    let extended = [
+        "usage",
+        "extend",
+        "--plan",
+        "gold",
+        "--key",
+        "acme",
+        "--remaining",
+        "9",
+    ];
+    assert_eq!(ask(&extended), "9 requests are left in this period\n");
+    let shown = ask(&["keys", "show", "acme"]);
+    assert!(
+        shown.contains("create by ") && shown.contains("  new\n"),
+        "{shown}"
+    );
+    let removed = ask(&["keys", "delete", "other"]);
+    assert!(removed.starts_with("removed: "), "{removed}");
+    let (code, _, said) = sluice(&["keys", "show", "other", "-c", "sluice.yaml"]);
+    assert_eq!(
+        (code, &*said),
+        (Some(1), "there is no API key called \"other\"\n")
+    );
+}

@@ -343,3 +343,51 @@ fn a_kill_among_changes_keeps_what_was_acknowledged() {
         }
     }
 }
+
+#[test]
+fn a_full_disk_refuses_a_change_and_leaves_the_old_state() {
+    let mut gateway = Gateway::start_cramped("auto", CONFIG, 3 * 1024);
+    let text = "x".repeat(1000);
+    let mut values = Vec::new();
+    let told = (0..20).find_map(|batch| {
+        let rows: Vec<Value> = (0..100)
+            .map(|n| {
+                let value = format!("a-given-value-{batch:03}-{n:03}");
+                json!({ "name": text, "value": value, "description": text, "plans": ["gold"] })
+            })
+            .collect();
+        // An admin API's body is 128 KiB at most.
+        let halves = rows.chunks(50).find_map(|rows| {
+            let (status, page) = gateway
+                .order("/keys/import", &json!({ "keys": rows }))
+                .unwrap();
+            if status == 200 {
+                values.extend(
+                    rows.iter()
+                        .map(|row| row["value"].as_str().unwrap().to_owned()),
+                );
+                return None;
+            }
+            assert_eq!(status, 500, "{page}");
+            Some(page["message"].as_str().unwrap().to_owned())
+        });
+        halves
+    });
+    let told = told.expect("the file is full at last");
+    assert!(told.contains("keys.redb"), "{told}");
+    assert!(values.len() >= 100, "{}", values.len());
+    let count = |gateway: &Gateway| {
+        let (_, keys) = gateway.ask("GET", "/keys").unwrap();
+        keys.as_array().unwrap().len()
+    };
+    assert_eq!(count(&gateway), values.len());
+    is_let_in(gateway.address(0), "/prod/v", &values[0], 200);
+    // What is short of the limit may still fit, and what is told is true.
+    let (status, _) = gateway
+        .order("/keys", &json!({ "key": { "name": "one" } }))
+        .unwrap();
+    let more = usize::from(status == 200);
+    gateway.restart_after_kill("auto");
+    assert_eq!(count(&gateway), values.len() + more);
+    is_let_in(gateway.address(0), "/prod/v", values.last().unwrap(), 200);
+}

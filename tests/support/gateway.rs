@@ -48,6 +48,18 @@ fn limited(folder: &Path, arguments: &[&str], descriptors: u32) -> Command {
     prepared(command, folder, arguments)
 }
 
+/// The program with these arguments, whose files may become so long and no longer: a disk that is
+/// full is told in the same way, by a write that fails.
+fn cramped(folder: &Path, arguments: &[&str], kibibytes: u32) -> Command {
+    let mut command = Command::new("bash");
+    command.arg("-c");
+    command.arg(format!(
+        "trap '' XFSZ && ulimit -f {kibibytes} && exec \"$0\" \"$@\""
+    ));
+    command.arg(env!("CARGO_BIN_EXE_sluice"));
+    prepared(command, folder, arguments)
+}
+
 fn prepared(mut command: Command, folder: &Path, arguments: &[&str]) -> Command {
     let log = File::options()
         .create(true)
@@ -72,6 +84,13 @@ impl Gateway {
     pub(crate) fn start_limited(driver: &str, config: &str, descriptors: u32) -> Self {
         Self::start_by(driver, config, |folder, arguments| {
             limited(folder, arguments, descriptors)
+        })
+    }
+
+    /// The same, but its files may become so long and no longer.
+    pub(crate) fn start_cramped(driver: &str, config: &str, kibibytes: u32) -> Self {
+        Self::start_by(driver, config, |folder, arguments| {
+            cramped(folder, arguments, kibibytes)
         })
     }
 

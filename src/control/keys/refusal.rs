@@ -37,7 +37,7 @@ pub enum Refusal {
     /// The plan has no quota that could be extended.
     NoQuota(String),
     /// What is wrong with the row of this number of an import.
-    InRow(usize, Box<Refusal>),
+    InRow(usize, Box<Self>),
 }
 
 impl fmt::Display for Refusal {

@@ -1,3 +1,5 @@
+//! Windows by the calendar, and counting: exact, over threads, through steps of the clock.
+
 use super::*;
 use std::sync::atomic::AtomicUsize;
 
@@ -16,7 +18,10 @@ fn quota(limit: u64, period: Period, offset: u8) -> Quota {
 
 /// Days since 1970, by counting.
 fn day(year: u64, month: u64, of_month: u64) -> u64 {
-    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = |year: u64| {
+        let by = |n| year.is_multiple_of(n);
+        by(4) && (!by(100) || by(400))
+    };
     let lengths = |year| {
         let february = if leap(year) { 29 } else { 28 };
         [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]

@@ -247,9 +247,9 @@ fn schemes(value: &Value, at: &str, notes: &mut Notes) {
             continue;
         };
         let what = format!("security by {name}");
-        match guards::of_scheme(scheme) {
-            Missing::ApiKey => notes.works(&at, what),
-            missing => notes.later(&at, what, missing),
+        match Some(guards::of_scheme(scheme)).filter(|missing| *missing != Missing::ApiKey) {
+            Some(missing) => notes.later(&at, what, missing),
+            None => notes.works(&at, what),
         }
         scheme_fields(fields, &at, notes);
     }
