@@ -38,6 +38,8 @@ pub(crate) fn record() -> Record<'static> {
         response_body_bytes: 1_100,
         error: None,
         generation: 42,
+        api_key_id: "",
+        usage_plan: "",
         deployment: "",
         is_canary: None,
     }
