@@ -12,12 +12,16 @@
 //! `now` and a burst. For the first 146 years of a process no sum comes near 2^64; after them sums
 //! stay at the end of time and the bucket refuses.
 
+use super::Reservoir;
 use crate::{
     bounds::{BURST_NS_MAX, CLOCK_SKEW_NS_MAX, TOKEN_INTERVAL_NS_MAX},
     clock::Instant,
 };
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -61,6 +65,11 @@ impl Rate {
     pub const fn interval(&self) -> Duration {
         Duration::from_nanos(self.interval_ns)
     }
+
+    /// Tokens at once.
+    pub const fn burst(&self) -> u64 {
+        self.burst_ns / self.interval_ns
+    }
 }
 
 /// A bucket has no token now.
@@ -82,6 +91,8 @@ pub struct Bucket {
     /// When the bucket is full again, in ns since the process's beginning. At most `burst_ns`
     /// ahead of the latest `now` that any caller has had.
     full_at: AtomicU64,
+    /// Where its tokens come from if several machines share them; `full_at` is then of no use.
+    leased: Option<Arc<Reservoir>>,
 }
 
 impl Bucket {
@@ -90,7 +101,22 @@ impl Bucket {
         Self {
             rate,
             full_at: AtomicU64::new(0),
+            leased: None,
         }
+    }
+
+    /// A bucket whose tokens are those of `leased`, whatever the rate: that is for those who fill
+    /// it.
+    pub fn leased(rate: Rate, leased: Arc<Reservoir>) -> Self {
+        Self {
+            leased: Some(leased),
+            ..Self::new(rate)
+        }
+    }
+
+    /// Where its tokens come from, if several machines share them.
+    pub const fn reservoir(&self) -> Option<&Arc<Reservoir>> {
+        self.leased.as_ref()
     }
 
     /// Its rate.
@@ -110,6 +136,9 @@ impl Bucket {
     /// that another core was served, so the work is bounded by the calls made. Bench:
     /// `guard/spend`.
     pub fn spend(&self, now: Instant) -> Result<(), Spent> {
+        if let Some(leased) = &self.leased {
+            return self.found(leased.spend());
+        }
         // Relaxed: the word guards no other memory. That the total is exact needs only the one
         // order that all changes of one word have.
         let mut full_at = self.full_at.load(Relaxed);
@@ -127,7 +156,20 @@ impl Bucket {
 
     /// Whether there is a token, without taking it. Cost: one load.
     pub fn check(&self, now: Instant) -> Result<(), Spent> {
-        self.after_one(self.full_at.load(Relaxed), now).map(|_| ())
+        match &self.leased {
+            None => self.after_one(self.full_at.load(Relaxed), now).map(|_| ()),
+            Some(leased) => self.found(leased.check()),
+        }
+    }
+
+    /// A refusal unless there is a leased token. The next one may come with any round of leases.
+    const fn found(&self, found: bool) -> Result<(), Spent> {
+        match found {
+            true => Ok(()),
+            false => Err(Spent {
+                retry_after: self.rate.interval(),
+            }),
+        }
     }
 
     /// Gives back a token that was taken at `spent_at`.
@@ -135,6 +177,10 @@ impl Bucket {
     /// Nothing is given back once the token has come again by itself (an interval has passed): to
     /// lower the word then would hand out another's token a second time.
     pub fn refund(&self, spent_at: Instant, now: Instant) {
+        if let Some(leased) = &self.leased {
+            // It is another's only after it was spent, and this one was not.
+            return leased.refund();
+        }
         if now.since(spent_at) >= self.rate.interval() {
             return;
         }

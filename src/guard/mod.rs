@@ -5,6 +5,10 @@
 
 pub mod limit;
 pub mod registry;
+pub mod reservoir;
+pub mod share;
 
 pub use limit::{Bucket, Rate, Spent, spend_all};
-pub use registry::{Buckets, Draft, RouteIdentity};
+pub use registry::{Buckets, Draft, RouteIdentity, Tokens};
+pub use reservoir::Reservoir;
+pub use share::share;

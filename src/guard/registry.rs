@@ -28,17 +28,47 @@ pub struct RouteIdentity {
 #[derive(Debug)]
 pub struct Buckets<K> {
     published: HashMap<K, Weak<Bucket>>,
+    /// Whose tokens new buckets hand out.
+    tokens: Tokens,
+}
+
+/// Whose tokens buckets hand out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tokens {
+    /// Their own.
+    #[default]
+    Own,
+    /// Those that are leased for this node.
+    Leased,
 }
 
 impl<K> Default for Buckets<K> {
     fn default() -> Self {
         Self {
             published: HashMap::new(),
+            tokens: Tokens::Own,
         }
     }
 }
 
 impl<K: Eq + Hash> Buckets<K> {
+    /// None yet; those to come hand out such tokens.
+    pub fn of(tokens: Tokens) -> Self {
+        Self {
+            tokens,
+            ..Self::default()
+        }
+    }
+
+    /// The published buckets that hand out leased tokens.
+    pub fn leased(&self) -> impl Iterator<Item = (&K, Arc<Bucket>)> {
+        let published = self.published.iter();
+        published.filter_map(|(identity, bucket)| {
+            let bucket = bucket.upgrade()?;
+            bucket.reservoir().is_some().then_some((identity, bucket))
+        })
+    }
+
     /// Begins the buckets of a new snapshot.
     pub fn draft(&mut self) -> Draft<'_, K> {
         Draft {
@@ -99,6 +129,10 @@ impl<K: Eq + Hash> Draft<'_, K> {
             Entry::Occupied(drafted) => return Arc::clone(drafted.get()),
             Entry::Vacant(place) => place.insert(match before {
                 Some(before) if before.rate() == rate => before,
+                before if self.registry.tokens == Tokens::Leased => {
+                    let leased = before.and_then(|before| before.reservoir().cloned());
+                    Arc::new(Bucket::leased(rate, leased.unwrap_or_default()))
+                }
                 Some(before) => {
                     let bucket = Bucket::new(rate);
                     bucket.take_over(&before, now);
@@ -233,6 +267,21 @@ mod tests {
         drop(buckets.draft().bucket("a", rate(2.0, 10), at(0)));
         let mut draft = buckets.draft();
         assert!(Arc::ptr_eq(&old, &draft.bucket("a", rate(1.0, 10), at(0))));
+    }
+
+    #[test]
+    fn leased_tokens_stay_over_a_change_of_the_rate() {
+        let mut buckets = Buckets::of(Tokens::Leased);
+        let mut draft = buckets.draft();
+        let old = draft.bucket("a", rate(1.0, 10), at(0));
+        draft.publish(at(0));
+        assert_eq!(drain(&old, at(0)), 0);
+        old.reservoir().unwrap().add(3);
+        let mut draft = buckets.draft();
+        let new = draft.bucket("a", rate(2.0, 10), at(0));
+        draft.publish(at(0));
+        assert_eq!((drain(&new, at(0)), drain(&old, at(0))), (3, 0));
+        assert_eq!(buckets.leased().count(), 1);
     }
 
     #[test]

@@ -73,6 +73,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
             generation: snapshot.generation,
             version: env!("CARGO_PKG_VERSION"),
             process: process::facts(),
+            cluster: shared.cluster.as_ref().map(|cells| cells.facts()),
         })
     });
     match page.await {
