@@ -4,10 +4,10 @@
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sluice::{
     clock::Instant,
-    guard::{Bucket, Rate, spend_all},
+    guard::{Bucket, Rate, Reservoir, spend_all},
     upstream::{Balance, Choice, HashKey, Local, Outcome, Pool, RetryBudget, Tried},
 };
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 #[path = "support/upstreams.rs"]
 mod upstreams;
@@ -98,6 +98,13 @@ fn limits(criterion: &mut Criterion) {
             ns += 10;
             spend_all(black_box(&[&one, &other]), Instant::from_ns(ns)).is_ok()
         });
+    });
+    // More than a bench can spend.
+    let reservoir = Arc::new(Reservoir::default());
+    reservoir.add(u64::MAX >> 1);
+    let leased = Bucket::leased(rate(1e8, 1000), reservoir);
+    criterion.bench_function("guard/spend_leased", |bencher| {
+        bencher.iter(|| black_box(&leased).spend(Instant::from_ns(1)).is_ok());
     });
     let empty = Bucket::new(rate(1e-3, 1));
     assert!(empty.spend(Instant::from_ns(1)).is_ok());

@@ -113,9 +113,10 @@ impl Account {
         self.demand.is_recent()
     }
 
-    /// The store is back: its books hold.
+    /// The store is back: its books hold. If it has forgotten what is held here, it is told in the
+    /// next round.
     pub(super) fn rejoin(&mut self) {
-        self.own = None;
+        (self.own, self.answered) = (None, None);
     }
 
     /// Lets go of what is at hand: the store counts it no longer.

@@ -93,12 +93,12 @@ impl World {
     /// A millisecond passes, in which each node has so many requests; rounds are spread evenly.
     fn tick(&mut self, requests: &[u64]) {
         let count = self.nodes.len() as u64;
-        for node in 0..self.nodes.len() {
+        for (node, requests) in requests.iter().enumerate() {
             let phase = node as u64 * INTERVAL_MS / count;
             if self.now_ms % INTERVAL_MS == phase {
                 self.round(node, true);
             }
-            self.requests(node, requests[node]);
+            self.requests(node, *requests);
         }
         self.now_ms += 1;
     }
