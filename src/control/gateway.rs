@@ -13,7 +13,8 @@ pub(super) use change::Changed;
 
 use super::{
     admin::Order,
-    compiler::Compiler,
+    cluster::{self, Cluster},
+    compiler::{Compiler, Registries},
     dns::Names,
     failure::Failure,
     fleet::{Answers, Fleet, Launch},
@@ -105,6 +106,8 @@ struct Gateway {
     listeners: Listeners,
     names: Names,
     probes: Probes,
+    /// Who leases tokens where limits are shared by several machines.
+    cluster: Option<Cluster>,
     shared: Arc<Shared>,
     orders: orders::Receiver<Order>,
     /// What was counted of canaries that are judged.
@@ -142,6 +145,18 @@ impl Gateway {
             Order::Differences(key, answer) => drop(answer.send(self.differences(key).await)),
             Order::Keys(request, answer) => drop(answer.send(self.keys(*request).await)),
             Order::Collect(api, keep, answer) => drop(answer.send(self.collect(api, keep).await)),
+        }
+    }
+
+    /// Has tokens leased for the shared limits of what is published now.
+    async fn follow_shared_limits(&self) {
+        let Some(cluster) = &self.cluster else {
+            return;
+        };
+        let shared = |registries: &mut Registries| cluster::shared(&registries.buckets);
+        // A job that was lost has been logged; the task goes on with the buckets it knows.
+        if let Ok(shared) = self.compiler.run(shared).await {
+            cluster.follow(shared).await;
         }
     }
 

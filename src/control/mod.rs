@@ -3,7 +3,7 @@
 //! ```text
 //! load -> compile -> listeners -> Published      one change, in order; compiler.rs is its thread
 //! gateway                                        the life of the process, which makes changes
-//! admin  health  dns                             who asks for them, and what goes on beside
+//! admin  health  dns  cluster                    who asks for them, and what goes on beside
 //! fleet                                          the workers, as seen from here
 //! ```
 //!
@@ -11,6 +11,7 @@
 
 mod admin;
 mod check;
+mod cluster;
 pub mod compile;
 mod compiler;
 mod deployments;

@@ -2,7 +2,7 @@
 //!
 //! The gateway's loop writes it whole; everybody else reads. It never holds a secret: it is shown.
 
-use super::deployments::StageStates;
+use super::{cluster, deployments::StageStates};
 use crate::{
     observe::{LogWriter, Registry, WorkerCells},
     snapshot::Published,
@@ -94,6 +94,8 @@ pub(super) struct Shared {
     pub cells: Vec<Arc<WorkerCells>>,
     /// The routes' numbers.
     pub metrics: Arc<Registry>,
+    /// The numbers of shared limits, if there are any.
+    pub cluster: Option<Arc<cluster::Cells>>,
     log: Mutex<LogWriter>,
     status: Mutex<Status>,
     stages: Mutex<Arc<StageStates>>,
@@ -118,11 +120,20 @@ impl Shared {
             published,
             cells,
             metrics,
+            cluster: None,
             log: Mutex::new(log),
             status: Mutex::new(status),
             stages: Mutex::default(),
             tokens: Mutex::default(),
             state_dir,
+        }
+    }
+
+    /// With the numbers of shared limits.
+    pub(super) fn with_cluster(self, cells: Option<Arc<cluster::Cells>>) -> Self {
+        Self {
+            cluster: cells,
+            ..self
         }
     }
 

@@ -14,14 +14,14 @@
 //! It never reads the clock (the caller passes `now`) and allocates at most once in its life.
 
 use super::{
-    Rate, Spent,
+    Rate, Reservoir, Spent,
     lease::{LEASE_TOKENS_MAX, Slot},
     rate::Refused,
     word::Word,
 };
 use crate::clock::Instant;
 use std::sync::{
-    OnceLock,
+    Arc, OnceLock,
     atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
@@ -46,6 +46,8 @@ pub struct Bucket<W = AtomicU64> {
     workers: usize,
     /// Tokens of the largest lease. Below 2 there are no leases.
     lease_tokens: u64,
+    /// Where its tokens come from if several machines share them; its own word is then of no use.
+    leased: Option<Arc<Reservoir>>,
     shared: Shared<W>,
 }
 
@@ -70,6 +72,15 @@ impl Bucket {
     pub fn for_workers(rate: Rate, workers: usize) -> Self {
         Self::of_words(rate, workers)
     }
+
+    /// A bucket whose tokens are those of `leased`, whatever the rate: that is for those who fill
+    /// it.
+    pub fn leased(rate: Rate, leased: Arc<Reservoir>) -> Self {
+        Self {
+            leased: Some(leased),
+            ..Self::new(rate)
+        }
+    }
 }
 
 impl<W: Word> Bucket<W> {
@@ -83,11 +94,17 @@ impl<W: Word> Bucket<W> {
             slots: OnceLock::new(),
             workers,
             lease_tokens: if workers > 1 { lease_tokens } else { 0 },
+            leased: None,
             shared: Shared {
                 full_at: W::new(0),
                 lost: AtomicU32::new(0),
             },
         }
+    }
+
+    /// Where its tokens come from, if several machines share them.
+    pub const fn reservoir(&self) -> Option<&Arc<Reservoir>> {
+        self.leased.as_ref()
     }
 
     /// How many workers share it.
@@ -109,6 +126,9 @@ impl<W: Word> Bucket<W> {
     /// lost allocates the leases' slots, once. Bench: `guard/spend`.
     #[inline]
     pub fn spend(&self, worker: usize, now: Instant) -> Result<(), Spent> {
+        if let Some(leased) = &self.leased {
+            return self.found(leased.spend());
+        }
         let slots = self.slots();
         match slots.get(worker) {
             Some(own) if own.spend(self.rate, now) => Ok(()),
@@ -123,6 +143,9 @@ impl<W: Word> Bucket<W> {
     /// Whether there is a token, without taking it. Cost: one load, and one more a worker where there
     /// are leases.
     pub fn check(&self, worker: usize, now: Instant) -> Result<(), Spent> {
+        if let Some(leased) = &self.leased {
+            return self.found(leased.check());
+        }
         let slots = self.slots();
         let good = |slot: &Slot<W>| slot.good(self.rate, now) > 0;
         if slots.get(worker).is_some_and(good) {
@@ -143,8 +166,21 @@ impl<W: Word> Bucket<W> {
         }
     }
 
+    /// A refusal unless there is a leased token. The next one may come with any round of leases.
+    const fn found(&self, found: bool) -> Result<(), Spent> {
+        match found {
+            true => Ok(()),
+            false => Err(Spent {
+                retry_after: self.rate.interval(),
+            }),
+        }
+    }
+
     /// Tokens that are there at `now`, leased ones included. Cost: as of [`Bucket::check`].
     pub fn remaining(&self, now: Instant) -> u64 {
+        if let Some(leased) = &self.leased {
+            return leased.at_hand().min(self.rate.burst());
+        }
         let leased: u64 = self
             .slots()
             .iter()
@@ -162,6 +198,9 @@ impl<W: Word> Bucket<W> {
     /// another only if no worker holds a lease, as a word that is lowered beneath a lease's stretch
     /// would give that stretch out again. Otherwise it is lost.
     pub fn refund(&self, worker: usize, spent_at: Instant, now: Instant) {
+        if let Some(leased) = &self.leased {
+            return leased.refund();
+        }
         let slots = self.slots();
         let at_once = now <= spent_at;
         if at_once && slots.get(worker).is_some_and(|own| own.put_back(now)) {

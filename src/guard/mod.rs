@@ -14,6 +14,8 @@ pub mod query;
 pub mod quota;
 pub mod rate;
 pub mod registry;
+pub mod reservoir;
+pub mod share;
 pub mod table;
 pub mod word;
 
@@ -27,4 +29,6 @@ pub use query::query_value;
 pub use quota::{Period, Quota, Usage, Used, UsedUp};
 pub use rate::{Rate, Spent};
 pub use registry::{Buckets, Draft};
+pub use reservoir::Reservoir;
+pub use share::share;
 pub use table::{ClientTable, KeyHasher};

@@ -16,7 +16,8 @@ use std::{
 trait Kept: Sized {
     type Shape: PartialEq;
 
-    fn new(shape: Self::Shape) -> Self;
+    /// One of a shape, which takes over from the one before.
+    fn after(before: Option<&Self>, shape: Self::Shape, now: Instant) -> Self;
 
     fn shape(&self) -> Self::Shape;
 
@@ -25,14 +26,25 @@ trait Kept: Sized {
 }
 
 impl Kept for Bucket {
-    type Shape = (Rate, usize);
+    type Shape = (Rate, usize, Tokens);
 
-    fn new((rate, workers): Self::Shape) -> Self {
-        Self::for_workers(rate, workers)
+    fn after(before: Option<&Self>, (rate, workers, tokens): Self::Shape, now: Instant) -> Self {
+        if tokens == Tokens::Leased {
+            let leased = before.and_then(|before| before.reservoir().cloned());
+            return Self::leased(rate, leased.unwrap_or_default());
+        }
+        let one = Self::for_workers(rate, workers);
+        if let Some(before) = before {
+            one.take_over(before, now);
+        }
+        one
     }
 
     fn shape(&self) -> Self::Shape {
-        (self.rate(), self.workers())
+        match self.reservoir() {
+            None => (self.rate(), self.workers(), Tokens::Own),
+            Some(_) => (self.rate(), self.workers(), Tokens::Leased),
+        }
     }
 
     fn take_over(&self, other: &Self, now: Instant) {
@@ -43,8 +55,11 @@ impl Kept for Bucket {
 impl Kept for ClientTable {
     type Shape = (Rate, u32);
 
-    fn new((rate, keys_max): Self::Shape) -> Self {
-        Self::new(rate, keys_max)
+    fn after(before: Option<&Self>, (rate, keys_max): Self::Shape, now: Instant) -> Self {
+        match before {
+            Some(before) => before.rescaled(rate, keys_max, now),
+            None => Self::new(rate, keys_max),
+        }
     }
 
     fn shape(&self) -> Self::Shape {
@@ -77,12 +92,7 @@ impl<K: Eq + Hash, V: Kept> Published<K, V> {
             Entry::Occupied(drafted) => return Arc::clone(drafted.get()),
             Entry::Vacant(place) => place.insert(match before {
                 Some(before) if before.shape() == shape => before,
-                Some(before) => {
-                    let one = V::new(shape);
-                    one.take_over(&before, now);
-                    Arc::new(one)
-                }
-                None => Arc::new(V::new(shape)),
+                before => Arc::new(V::after(before.as_deref(), shape, now)),
             }),
         };
         Arc::clone(one)
@@ -106,12 +116,23 @@ impl<K: Eq + Hash, V: Kept> Published<K, V> {
     }
 }
 
+/// Whose tokens buckets hand out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tokens {
+    /// Their own.
+    Own,
+    /// Those that are leased for this node.
+    Leased,
+}
+
 /// The buckets of the published snapshot, by identity. Holds none of them alive: a bucket lives as
 /// long as a snapshot that holds it.
 #[derive(Debug)]
 pub struct Buckets<K> {
     /// Workers that the buckets are shared by.
     workers: usize,
+    /// Whose tokens they hand out.
+    tokens: Tokens,
     buckets: Published<K, Bucket>,
     tables: Published<K, ClientTable>,
 }
@@ -127,6 +148,7 @@ impl<K> Buckets<K> {
     pub fn for_workers(workers: usize) -> Self {
         Self {
             workers,
+            tokens: Tokens::Own,
             buckets: Published(HashMap::new()),
             tables: Published(HashMap::new()),
         }
@@ -134,6 +156,24 @@ impl<K> Buckets<K> {
 }
 
 impl<K: Eq + Hash> Buckets<K> {
+    /// None yet; those to come, of all requests together, hand out tokens that are leased for this
+    /// node.
+    pub fn leased() -> Self {
+        Self {
+            tokens: Tokens::Leased,
+            ..Self::for_workers(1)
+        }
+    }
+
+    /// The published buckets that hand out leased tokens.
+    pub fn of_leases(&self) -> impl Iterator<Item = (&K, Arc<Bucket>)> {
+        let published = self.buckets.0.iter();
+        published.filter_map(|(identity, bucket)| {
+            let bucket = bucket.upgrade()?;
+            bucket.reservoir().is_some().then_some((identity, bucket))
+        })
+    }
+
     /// Begins the buckets of a new snapshot.
     pub fn draft(&mut self) -> Draft<'_, K> {
         Draft {
@@ -187,7 +227,7 @@ impl<K: Eq + Hash> Draft<'_, K> {
     ///
     /// Asked twice in one draft, the first rate holds.
     pub fn bucket(&mut self, identity: K, rate: Rate, now: Instant) -> Arc<Bucket> {
-        let shape = (rate, self.registry.workers);
+        let shape = (rate, self.registry.workers, self.registry.tokens);
         let published = &self.registry.buckets;
         published.draft(&mut self.buckets, identity, shape, now)
     }
@@ -314,6 +354,21 @@ mod tests {
         drop(buckets.draft().bucket("a", rate(2.0, 10), at(0)));
         let mut draft = buckets.draft();
         assert!(Arc::ptr_eq(&old, &draft.bucket("a", rate(1.0, 10), at(0))));
+    }
+
+    #[test]
+    fn leased_tokens_stay_over_a_change_of_the_rate() {
+        let mut buckets = Buckets::leased();
+        let mut draft = buckets.draft();
+        let old = draft.bucket("a", rate(1.0, 10), at(0));
+        draft.publish(at(0));
+        assert_eq!(drain(&old, at(0)), 0);
+        old.reservoir().expect("a leased bucket").add(3);
+        let mut draft = buckets.draft();
+        let new = draft.bucket("a", rate(2.0, 10), at(0));
+        draft.publish(at(0));
+        assert_eq!((drain(&new, at(0)), drain(&old, at(0))), (3, 0));
+        assert_eq!(buckets.of_leases().count(), 1);
     }
 
     #[test]

@@ -11,8 +11,11 @@ use super::{
 pub use super::{
     conditions::ValueGlob,
     definition::{Throttle, Throttles},
-    document::{BasePaths, Compat, Driver, ForwardedHeaders, Level, LogFormat, Period},
+    document::{
+        BasePaths, Compat, Driver, ForwardedHeaders, Level, LogFormat, OnStoreFailure, Period,
+    },
     names::{Address, EndpointAddress, HostPattern},
+    store::Store,
     template::{PathTemplate, Segment},
 };
 use ipnet::IpNet;
@@ -40,6 +43,8 @@ pub struct Checked {
     pub admin: Option<Address>,
     /// Who may use the admin API there: names, and the hashes of their tokens. Empty: everybody.
     pub admin_tokens: Vec<(String, [u8; 32])>,
+    /// Limits that several machines share, if they do.
+    pub cluster: Option<Cluster>,
     /// The access log, if there is one.
     pub access_log: Option<AccessLog>,
     /// The process's own log.
@@ -117,6 +122,21 @@ pub struct Listener {
     pub address: Address,
     /// Connections that the kernel holds ready, per worker.
     pub backlog: u16,
+}
+
+/// Limits that several machines share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Where the tokens are counted.
+    pub store: Store,
+    /// What holds while it does not answer.
+    pub on_store_failure: OnStoreFailure,
+    /// How many nodes there are; `None`: as many as give signs of life.
+    pub nodes: Option<NonZeroU32>,
+    /// What the keys in the store begin with.
+    pub prefix: String,
+    /// Between two rounds of leasing.
+    pub interval: Duration,
 }
 
 /// The access log.

@@ -25,6 +25,7 @@ pub mod origins;
 mod plain;
 mod scalar;
 mod setting;
+mod store;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -40,6 +40,27 @@ pub struct Exposition<'a> {
     pub version: &'a str,
     /// The process, as the system sees it.
     pub process: ProcessFacts,
+    /// Limits that are shared by several machines; absent: none are.
+    pub cluster: Option<ClusterFacts>,
+}
+
+/// Limits that are shared by several machines.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ClusterFacts {
+    /// Whether the store answered the last time it was asked.
+    pub store_up: bool,
+    /// Nodes, as last heard of.
+    pub nodes: u64,
+    /// Rounds of asking.
+    pub rounds: u64,
+    /// Those without an answer.
+    pub rounds_failed: u64,
+    /// Tokens leased from the store.
+    pub leased: u64,
+    /// Tokens taken from the node's own share while the store was gone.
+    pub leased_alone: u64,
+    /// Tokens given back.
+    pub returned: u64,
 }
 
 /// One endpoint, as `upstream` counts it.
@@ -103,6 +124,9 @@ pub fn render(exposition: &Exposition<'_>) -> String {
     page.limits(exposition.limits);
     page.routes(&exposition.routes.read());
     page.process(&exposition.process);
+    if let Some(facts) = &exposition.cluster {
+        page.cluster(facts);
+    }
     page.0
 }
 
@@ -171,6 +195,25 @@ const LIMIT_ROWS: &[LimitRow] = &[
     ("sluice_upstream_requests_limit", GAUGE, "Requests that may be in flight, where they are limited.", |l| l.limit),
     ("sluice_upstream_requests_in_flight", GAUGE, "Requests in flight, where they are limited.", |l| l.in_flight),
     ("sluice_upstream_shed_total", COUNTER, "Requests turned away because too many were in flight.", |l| l.shed),
+];
+
+type ClusterRow = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&ClusterFacts) -> u64,
+);
+
+/// The families of limits that are shared by several machines.
+#[rustfmt::skip]
+const CLUSTER_ROWS: &[ClusterRow] = &[
+    ("sluice_cluster_store_up", GAUGE, "1 while the store of shared limits answers.", |c| u64::from(c.store_up)),
+    ("sluice_cluster_nodes", GAUGE, "Nodes that share the limits, as last heard of.", |c| c.nodes),
+    ("sluice_cluster_rounds_total", COUNTER, "Times that the store was asked for leases.", |c| c.rounds),
+    ("sluice_cluster_rounds_failed_total", COUNTER, "Those without an answer.", |c| c.rounds_failed),
+    ("sluice_cluster_leased_tokens_total", COUNTER, "Tokens leased from the store.", |c| c.leased),
+    ("sluice_cluster_alone_tokens_total", COUNTER, "Tokens of the node's own share, taken while the store was gone.", |c| c.leased_alone),
+    ("sluice_cluster_returned_tokens_total", COUNTER, "Tokens given back to the store.", |c| c.returned),
 ];
 
 struct Page(String);
@@ -381,6 +424,13 @@ impl Page {
         const MAX: &str = "process_max_fds";
         self.family(MAX, GAUGE, "How many file descriptors may be open.");
         self.sample(MAX, &[], facts.descriptors_max);
+    }
+
+    fn cluster(&mut self, facts: &ClusterFacts) {
+        for (name, kind, help, read) in CLUSTER_ROWS {
+            self.family(name, kind, help);
+            self.sample(name, &[], read(facts));
+        }
     }
 
     fn family(&mut self, name: &str, kind: &str, help: &str) {

@@ -27,7 +27,10 @@ fn every_refusal_is_explained() {
 #[test]
 fn every_metric_is_named_with_its_type_and_meaning() {
     let origin = Origin::start(|_| Reply::with(200, ""));
-    let gateway = Gateway::start("epoll", &config("one", origin.address));
+    // No store is there, and the numbers of shared limits are all the same.
+    let cluster = "cluster: { valkey: 'redis://127.0.0.1:1' }\n";
+    let config = config("one", origin.address) + cluster;
+    let gateway = Gateway::start("epoll", &config);
     let page = gateway.text("/metrics");
     let lines: Vec<&str> = page.lines().filter(|line| line.starts_with('#')).collect();
     let exposed: BTreeSet<String> = lines

@@ -1,6 +1,7 @@
 //! The life of the process: start, reload, drain, and what it says of itself.
 
 mod admin;
+mod cluster;
 mod command;
 mod deploy;
 mod documentation;

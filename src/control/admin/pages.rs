@@ -112,6 +112,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
             keys: snapshot.keys.len(),
             version: env!("CARGO_PKG_VERSION"),
             process: process::facts(),
+            cluster: shared.cluster.as_ref().map(|cells| cells.facts()),
         })
     });
     match page.await {

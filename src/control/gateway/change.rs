@@ -93,6 +93,7 @@ impl Gateway {
             self.checked = checked;
         }
         self.probes.follow(&self.shared.published.load().upstreams);
+        self.follow_shared_limits().await;
         self.show_stages().await?;
         let state = self.shared.stages().get(&key).cloned().unwrap_or_default();
         let needs_restart = start::needs_restart(&self.options, &self.begun, &self.checked);

@@ -58,6 +58,7 @@ impl Gateway {
         self.say_not_served();
         self.show_stages().await?;
         self.probes.follow(&self.shared.published.load().upstreams);
+        self.follow_shared_limits().await;
         let live = self.say_live(begun, generation, needs_restart).await;
         self.listen(change).await;
         Ok(live)

@@ -5,6 +5,7 @@ use crate::{
     clock::{self, Instant},
     control::{
         admin,
+        cluster::Cluster,
         compile::{self, Addresses, Kept, Sources},
         compiler::{Compiler, Registries},
         deployments::Deployments,
@@ -73,14 +74,14 @@ pub(super) async fn start(
     })
     .map_err(Failure::Workers)?;
     let status = first_status(&options, &admin, workers, fleet.driver());
-    let shared = Arc::new(Shared::new(
-        published,
-        cells,
-        metrics,
-        log,
-        status,
-        checked.state_dir.clone(),
-    ));
+    let cluster = match checked.cluster.clone() {
+        Some(settings) => Some(Cluster::start(settings).await),
+        None => None,
+    };
+    let folder = checked.state_dir.clone();
+    let shared = Shared::new(published, cells, metrics, log, status, folder);
+    let numbers = cluster.as_ref().map(|cluster| Arc::clone(cluster.cells()));
+    let shared = Arc::new(shared.with_cluster(numbers));
     shared.let_in(checked.admin_tokens.clone());
     let orders = admin.serve(&shared);
     let mut gateway = Gateway {
@@ -94,6 +95,7 @@ pub(super) async fn start(
         listeners: Listeners::default(),
         names,
         probes: Probes::default(),
+        cluster,
         shared,
         orders,
         watches: HashMap::new(),
@@ -175,7 +177,10 @@ async fn first(
     compiler
         .run(move |registries: &mut Registries| {
             let now = clock::now();
-            registries.buckets = guard::Buckets::for_workers(workers);
+            registries.buckets = match checked.cluster {
+                None => guard::Buckets::for_workers(workers),
+                Some(_) => guard::Buckets::leased(),
+            };
             let keys = registries.key_ring();
             let mut buckets = registries.buckets.draft();
             let mut kept = Kept {
@@ -225,6 +230,7 @@ pub(super) fn needs_restart(options: &Options, begun: &Checked, next: &Checked) 
         ("driver", driver(begun) != driver(next)),
         ("state_dir", begun.state_dir != next.state_dir),
         ("admin", begun.admin != next.admin),
+        ("cluster", begun.cluster != next.cluster),
         ("log.format", begun.log.format != next.log.format),
         ("listeners.backlog", backlogs_differ(begun, next)),
     ]
@@ -247,6 +253,7 @@ impl Gateway {
     async fn begin(&mut self, change: Change, begun: Instant) -> Result<(), Failure> {
         let upstreams = &self.shared.published.load().upstreams;
         self.probes.follow(upstreams);
+        self.follow_shared_limits().await;
         let (count, driver) = (self.shared.cells.len(), self.fleet.driver());
         tracing::info!("workers: {count}, waiting by {driver}");
         self.say_not_served();

@@ -41,6 +41,7 @@ pub(super) fn check(
     let admin = document.admin.value;
     let admin_tokens = walk.admin_tokens(admin.as_ref());
     let (listeners, admin) = walk.addresses(&document.listeners.value, admin);
+    let cluster = walk.cluster(document.cluster.value);
     let access_log = walk.access_log(document.access_log.value);
     let forwarded = walk.forwarded(document.forwarded.value);
     let deployment_header =
@@ -58,6 +59,7 @@ pub(super) fn check(
         listeners,
         admin,
         admin_tokens,
+        cluster,
         access_log,
         log: process::log(&document.log.value),
         // Without the `.` of `./state`, which people would see in every message.

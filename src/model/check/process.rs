@@ -3,17 +3,19 @@
 use super::{Walk, narrow};
 use crate::model::{
     checked::{
-        AccessLog, AccessLogFormat, Address, Forwarded, Limits, Listener, Log, Output, Timeouts,
+        AccessLog, AccessLogFormat, Address, Cluster, Forwarded, Limits, Listener, Log, Output,
+        Timeouts,
     },
     document,
     mistake::Path,
     names,
     scalar::{Auto, Off, Or},
     setting::Placed,
+    store,
 };
 use std::{
     collections::HashMap,
-    num::NonZeroU16,
+    num::{NonZeroU16, NonZeroU32},
     path::{Component, Path as FilePath},
 };
 
@@ -93,6 +95,22 @@ impl Walk<'_> {
             Some(address)
         });
         (checked, admin)
+    }
+
+    /// Limits that several machines share.
+    pub(super) fn cluster(&mut self, written: Option<document::Cluster>) -> Option<Cluster> {
+        let written = written?;
+        let root = Path::ROOT;
+        let section = root.key("cluster");
+        let store = self.parsed(&written.valkey, section.key("valkey"), store::store)?;
+        let nodes = written.nodes.value.value().map(narrow);
+        Some(Cluster {
+            store,
+            on_store_failure: written.on_store_failure.value,
+            nodes: nodes.and_then(NonZeroU32::new),
+            prefix: written.prefix.value,
+            interval: written.interval.value,
+        })
     }
 
     /// Whose tokens open the admin API.

@@ -5,6 +5,7 @@
 //! in `check`, and nothing beyond `model` sees these types.
 
 mod api;
+mod cluster;
 mod domain;
 mod plan;
 mod throttle;
@@ -15,6 +16,8 @@ pub(super) use api::{
     Allowed, Api, BasePath, HttpIntegration, Integration, Mapping, MockIntegration, OpenApi, Route,
     Stage, StageRoute,
 };
+pub(super) use cluster::Cluster;
+pub use cluster::OnStoreFailure;
 pub use domain::BasePaths;
 pub(super) use domain::{Domain, Listed, Routing, Rule};
 pub use plan::Period;
@@ -48,6 +51,8 @@ settings! {
         listeners: Vec<Placed<Listener>>, needed(Vec::new()), within(1..=64);
         /// The admin API: `/metrics`, `/health`, `/ready`. Left out: there is none.
         admin: Option<Admin>, default(None);
+        /// Limits that several machines share. Left out: each counts for itself.
+        cluster: Option<Cluster>, default(None);
         /// A line for each request.
         access_log: Or<Off, AccessLog>, nested;
         /// The log of the process itself, on standard error.

@@ -176,6 +176,11 @@ fn page() -> String {
             started_wall: Duration::from_millis(1_790_000_000_500),
             ..ProcessFacts::default()
         },
+        cluster: Some(ClusterFacts {
+            store_up: true,
+            leased: 7,
+            ..ClusterFacts::default()
+        }),
     })
 }
 
@@ -195,6 +200,8 @@ fn a_page_says_what_the_cells_hold() {
     check("sluice_connections_accepted_total",     &[],                                         7.0);
     check("sluice_connections_closed_total",       &[("reason", "idle")],                       1.0);
     check("sluice_refusals_total",                 &[("error", "throttled")],                   1.0);
+    check("sluice_cluster_store_up",               &[],                                         1.0);
+    check("sluice_cluster_leased_tokens_total",    &[],                                         7.0);
     check("sluice_refusals_total",                 &[("error", "internal")],                    0.0);
     check("sluice_access_log_dropped_total",       &[("reason", "backlog_full")],                  2.0);
     check("sluice_access_log_dropped_total",       &[("reason", "write_error")],                5.0);
@@ -248,6 +255,7 @@ fn a_process_without_traffic_has_a_page() {
         keys: 0,
         version: "0.1.0",
         process: ProcessFacts::default(),
+        cluster: None,
     });
     assert_eq!(find(&read(&page), "sluice_connections_open", &[]), 0.0);
 }
