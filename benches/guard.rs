@@ -4,7 +4,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use sluice::{
     clock::{self, Instant},
-    guard::{Bucket, ClientTable, KeyHasher, Limit, Rate, admit},
+    guard::{Bucket, ClientTable, KeyHasher, Limit, Rate, Reservoir, admit},
 };
 use std::{hint::black_box, sync::Barrier, time::Duration};
 
@@ -28,6 +28,11 @@ fn buckets(criterion: &mut Criterion) {
             let limits = [Limit::Bucket(&one), Limit::Bucket(&other)];
             admit(black_box(&limits), 0, Instant::from_ns(ns)).is_ok()
         });
+    });
+    let reservoir = Reservoir::default();
+    reservoir.add(1 << 60);
+    criterion.bench_function("guard/spend_leased", |bencher| {
+        bencher.iter(|| black_box(&reservoir).spend());
     });
     let empty = Bucket::new(rate(1e-3, 1));
     assert!(empty.spend(0, Instant::from_ns(1)).is_ok());

@@ -6,7 +6,7 @@
 //! Layers, each importing only from those above it (held by `tests/tidy.rs`):
 //!
 //! ```text
-//! bounds  error  clock  buffer                       the ground: imports nothing of ours
+//! bounds  error  scope  clock  buffer                the ground: imports nothing of ours
 //! net  http                                          sockets; bytes and messages
 //! route  guard  upstream  observe  model             decisions: pure, side by side
 //! deploy                                             definitions frozen, and who serves which

@@ -47,7 +47,9 @@ impl<'de> Visitor<'de> for Pick<'_> {
                 serde_json::Value::String(text) => Some(text),
                 serde_json::Value::Number(number) => Some(number.to_string()),
                 serde_json::Value::Bool(truth) => Some(truth.to_string()),
-                _ => None,
+                serde_json::Value::Null
+                | serde_json::Value::Array(_)
+                | serde_json::Value::Object(_) => None,
             };
         }
         Ok(picked)

@@ -6,10 +6,10 @@
 //! asks costs nothing.
 //!
 //! A word that several workers want at once goes from core to core for each request. So once
-//! [`LOST_MAX`] compare-exchanges were lost, each worker gets a place of its own for tokens that it
-//! takes in advance: [`super::lease`]. Before a worker refuses it takes what others hold in advance.
+//! `LOST_MAX` compare-exchanges were lost, each worker gets a place of its own for tokens that it
+//! takes in advance: `lease.rs`. Before a worker refuses it takes what others hold in advance.
 //! It refuses though a token is there only if that token is on its way from one worker to another
-//! just then: at most one lease ([`LEASE_TOKENS_MAX`] tokens) for each worker that is inside `spend`.
+//! just then: at most one lease (`LEASE_TOKENS_MAX` tokens) for each worker that is inside `spend`.
 //!
 //! It never reads the clock (the caller passes `now`) and allocates at most once in its life.
 
@@ -122,7 +122,7 @@ impl<W: Word> Bucket<W> {
     /// Cost: one load and one compare-exchange on one cache line when not contended; no allocation,
     /// no lock, no clock. A refusal is one load, and one more a worker where there are leases. Under
     /// contention a loser retries; every retry means that another core was served, so the work is
-    /// bounded by the calls made. After [`LOST_MAX`] retries of all workers together the one that
+    /// bounded by the calls made. After `LOST_MAX` retries of all workers together the one that
     /// lost allocates the leases' slots, once. Bench: `guard/spend`.
     #[inline]
     pub fn spend(&self, worker: usize, now: Instant) -> Result<(), Spent> {
@@ -314,7 +314,5 @@ impl<W: Word> Bucket<W> {
     }
 }
 
-#[cfg(test)]
-mod shared;
 #[cfg(test)]
 mod tests;

@@ -200,11 +200,8 @@ impl<'a> Answer<'a> {
         if let Some(side) = trail.side.filter(|side| !side.field_line.is_empty()) {
             add_lines(out, &side.field_line);
         }
-        if let Some(allowance) = trail.allowance {
-            let lines = &mut self.core.scratch.borrow_mut();
-            lines.clear();
-            allowance.write(lines);
-            add_lines(out, lines);
+        if let Some(allowance) = &trail.allowance {
+            allowance.add_to_head(out, &mut self.core.scratch.borrow_mut());
         }
         self.origin_in.consume_in_place(self.response.len);
 

@@ -10,7 +10,7 @@ use crate::{
     clock::Instant,
     error::Error,
     guard::{self, KeyHasher},
-    http::FieldId,
+    http::{FieldId, add_lines},
     snapshot::{ClientKey, Held, Limit, PlanAtStage, Route, address_key},
 };
 use std::sync::Arc;
@@ -32,6 +32,13 @@ pub(super) struct Allowance<'v> {
 }
 
 impl Allowance<'_> {
+    /// Adds the field lines to a head that has ended; `scratch` is where they are put together.
+    pub(super) fn add_to_head(&self, head: &mut Vec<u8>, scratch: &mut Vec<u8>) {
+        scratch.clear();
+        self.write(scratch);
+        add_lines(head, scratch);
+    }
+
     /// Writes the field lines.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let mut number = itoa::Buffer::new();

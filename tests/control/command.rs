@@ -146,90 +146,79 @@ fn the_demo_serves_the_lines_that_it_prints() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
-#[test]
-fn keys_are_made_imported_and_their_usage_is_read_back() {
-    let config = format!(
-        "{}usage_plans: {{ gold: {{ stages: [{{ api: a, stage: s }}], quota: {{ limit: 5, period: week }} }} }}\n",
-        config("one", ([127, 0, 0, 1], 9).into())
-            .replace("body: one }", "body: one }, api_key_required: true")
+/// A gateway with a plan `gold` of five requests a week, for a route that asks for a key.
+fn keyed() -> Gateway {
+    let config = config("one", ([127, 0, 0, 1], 9).into());
+    let config = config.replace("body: one }", "body: one }, api_key_required: true");
+    let plan = "usage_plans: { gold: { stages: [{ api: a, stage: s }], \
+                quota: { limit: 5, period: week } } }\n";
+    Gateway::start("auto", &format!("{config}{plan}"))
+}
+
+/// What the command says that must go well; `line` in words.
+#[track_caller]
+fn well(gateway: &Gateway, line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    let (code, out, said) = run(
+        &gateway.folder,
+        &[&words[..], &["-c", "sluice.yaml"]].concat(),
     );
-    let gateway = Gateway::start("auto", &config);
-    let sluice = |arguments: &[&str]| run(&gateway.folder, arguments);
-    let (code, out, said) = sluice(&[
-        "keys",
-        "create",
-        "acme",
-        "--plan",
-        "gold",
-        "-m",
-        "new",
-        "-c",
-        "sluice.yaml",
-    ]);
-    assert_eq!(code, Some(0), "{said}");
-    let value = out.lines().last().unwrap();
-    let id = &out[..10];
+    assert_eq!(code, Some(0), "{line}: {said}");
+    out
+}
+
+#[test]
+fn keys_are_made_imported_shown_and_removed() {
+    let gateway = keyed();
+    let made = well(&gateway, "keys create acme --plan gold -m new");
+    let id = &made[..10];
     let file = format!(
         "name,KEY,Enabled,UsagePlanIds\nother,{},false,\"gold\"\n",
         "k".repeat(20)
     );
     fs::write(gateway.folder.join("keys.csv"), file).unwrap();
-    let at = ["--config", "sluice.yaml"];
-    let ask = |arguments: &[&str]| {
-        let (code, out, said) = sluice(&[arguments, &at].concat());
-        assert_eq!(code, Some(0), "{arguments:?}: {said}");
-        out
-    };
-    assert_eq!(
-        ask(&["keys", "import", "keys.csv"]),
-        "1 keys made, 0 changed\n"
-    );
-    assert_eq!(
-        ask(&["keys", "import", "keys.csv"]),
-        "0 keys made, 1 changed\n"
-    );
-    let list = ask(&["keys", "list"]);
+    let import = "keys import keys.csv";
+    assert_eq!(well(&gateway, import), "1 keys made, 0 changed\n");
+    assert_eq!(well(&gateway, import), "0 keys made, 1 changed\n");
+    let list = well(&gateway, "keys list");
     assert!(
         list.contains(&format!("{id}  enabled   gold  acme\n")),
         "{list}"
     );
     assert!(list.contains("  disabled  gold  other\n"), "{list}");
+    let shown = well(&gateway, "keys show acme");
+    assert!(
+        shown.contains("create by ") && shown.contains("  new\n"),
+        "{shown}"
+    );
+    let removed = well(&gateway, "keys delete other");
+    assert!(removed.starts_with("removed: "), "{removed}");
+    let show = ["keys", "show", "other", "-c", "sluice.yaml"];
+    let (code, _, said) = run(&gateway.folder, &show);
+    let said = (code, &*said);
+    assert_eq!(said, (Some(1), "there is no API key called \"other\"\n"));
+}
+
+#[test]
+fn usage_is_read_back_and_extended() {
+    let gateway = keyed();
+    let made = well(&gateway, "keys create acme --plan gold");
+    let (id, value) = (&made[..10], made.lines().last().unwrap());
     let mut client = crate::support::Client::connect(gateway.address(0)).unwrap();
+    let request = format!("GET /version HTTP/1.1\r\nhost: a\r\nx-api-key: {value}\r\n\r\n");
     for _ in 0..2 {
-        client
-            .send(&format!(
-                "GET /version HTTP/1.1\r\nhost: a\r\nx-api-key: {value}\r\n\r\n"
-            ))
-            .unwrap();
+        client.send(&request).unwrap();
         assert_eq!(client.response().unwrap().status, 200);
     }
-    let usage = ask(&["usage", "--key", "acme"]);
+    let usage = well(&gateway, "usage --key acme");
     assert!(usage.contains(&format!("  {id}  gold  2\n")), "{usage}");
     assert!(
         usage.contains(&format!("left        {id}  gold  3\n")),
         "{usage}"
     );
-    let extended = [
-        "usage",
-        "extend",
-        "--plan",
-        "gold",
-        "--key",
-        "acme",
-        "--remaining",
-        "9",
-    ];
-    assert_eq!(ask(&extended), "9 requests are left in this period\n");
-    let shown = ask(&["keys", "show", "acme"]);
-    assert!(
-        shown.contains("create by ") && shown.contains("  new\n"),
-        "{shown}"
+    let extended = well(
+        &gateway,
+        "usage extend --plan gold --key acme --remaining 9",
     );
-    let removed = ask(&["keys", "delete", "other"]);
-    assert!(removed.starts_with("removed: "), "{removed}");
-    let (code, _, said) = sluice(&["keys", "show", "other", "-c", "sluice.yaml"]);
-    assert_eq!(
-        (code, &*said),
-        (Some(1), "there is no API key called \"other\"\n")
-    );
+    assert_eq!(extended, "9 requests are left in this period\n");
 }

@@ -6,6 +6,7 @@ mod client;
 mod connections;
 mod domains;
 mod framing;
+mod limits;
 mod origin;
 mod origins;
 mod overload;

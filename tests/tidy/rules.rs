@@ -17,7 +17,7 @@ pub(crate) const OF_A_FILE: &[fn(&File) -> Vec<String>] = &[
     no_words_of_the_workplace,
 ];
 
-const GROUND: &[&str] = &["bounds", "error", "clock", "buffer"];
+const GROUND: &[&str] = &["bounds", "error", "scope", "clock", "buffer"];
 
 /// Each module and what it may import, besides [`GROUND`] for all but the ground itself. The map
 /// in `src/lib.rs` says the same as a picture. Not named: `lib`, `main` and `cli`, which may
@@ -26,6 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bounds", &[]),
     ("clock", &["bounds"]),
     ("error", &["bounds"]),
+    ("scope", &["bounds"]),
     ("buffer", &["bounds"]),
     ("net", &[]),
     ("http", &[]),
@@ -62,7 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Modules whose files wait for nothing: time and chance are arguments.
 const PURE: &[&str] = &[
-    "bounds", "buffer", "deploy", "error", "guard", "http", "model", "observe", "route",
+    "bounds", "buffer", "deploy", "error", "guard", "http", "model", "observe", "route", "scope",
     "snapshot", "upstream",
 ];
 

@@ -1,5 +1,7 @@
 //! Token buckets against what they promise: a model with big integers, and bounds over time.
 
+mod shared;
+
 use super::*;
 use crate::bounds::{BURST_NS_MAX, TOKEN_INTERVAL_NS_MAX};
 use proptest::prelude::*;

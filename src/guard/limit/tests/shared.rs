@@ -1,6 +1,6 @@
 //! Buckets that several workers share: every order of threads, every window, and what is lost.
 
-use super::*;
+use super::super::*;
 use crate::guard::word::Word;
 use governor::{
     Quota, RateLimiter,
