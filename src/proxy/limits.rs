@@ -9,7 +9,7 @@ use crate::{
     bounds::LIMITS_MAX,
     clock::Instant,
     error::Error,
-    guard::{self, KeyHasher},
+    guard::{self, KeyHasher, Rate},
     http::{FieldId, add_lines},
     snapshot::{ClientKey, Held, Limit, PlanAtStage, Route, address_key},
 };
@@ -164,28 +164,28 @@ fn write_key(session: &mut Session<'_>, key: &ClientKey) {
     }
 }
 
-/// What is left under a limit, and in how many seconds it leaves all.
-fn left(asked: &guard::Limit<'_>, now: Instant) -> (u64, u64, u64) {
-    let (remaining, rate) = match asked {
+/// What is left under a limit, of how much.
+fn left(asked: &guard::Limit<'_>, now: Instant) -> (u64, Rate) {
+    match asked {
         guard::Limit::Bucket(bucket) => (bucket.remaining(now), bucket.rate()),
         guard::Limit::Client(table, key) => (table.remaining(*key, now), table.rate()),
-    };
-    let missing = rate.burst().saturating_sub(remaining);
-    let ns = u128::from(missing) * rate.interval().as_nanos();
-    let full_in = u64::try_from(ns.div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
-    (remaining, rate.burst(), full_in)
+    }
 }
 
 fn allowance<'v>(
     route: &'v Route,
     limit: &'v Limit,
-    (remaining, _, full_in): (u64, u64, u64),
+    (remaining, rate): (u64, Rate),
 ) -> Allowance<'v> {
+    let missing = rate.burst().saturating_sub(remaining);
+    // Plain arithmetic: nanoseconds of a `Duration` are 128 bits wide.
+    let interval = rate.interval();
+    let token_ns = interval.as_secs() * 1_000_000_000 + u64::from(interval.subsec_nanos());
     Allowance {
         name: &limit.name,
         policies: [&route.limits.policy, &limit.policy],
         remaining,
-        full_in,
+        full_in: missing.saturating_mul(token_ns).div_ceil(1_000_000_000),
     }
 }
 
@@ -197,8 +197,9 @@ fn tightest<'v, 'a>(
 ) -> Option<Allowance<'v>> {
     let left = all.map(|(limit, asked)| (limit, left(asked, now)));
     // a/b < c/d as a*d < c*b: bursts are below 2^32 and so is what is left of them.
-    let least = left
-        .min_by(|(_, (a, b, _)), (_, (c, d, _))| (a.saturating_mul(*d)).cmp(&c.saturating_mul(*b)));
+    let least = left.min_by(|(_, (a, b)), (_, (c, d))| {
+        (a.saturating_mul(d.burst())).cmp(&c.saturating_mul(b.burst()))
+    });
     least.map(|(limit, left)| allowance(route, limit, left))
 }
 
