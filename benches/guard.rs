@@ -65,19 +65,27 @@ fn two_threads<'b>(turns: u64, of: impl Fn(usize) -> &'b Bucket) -> Duration {
 
 /// Two threads on one bucket, beside two on a bucket each: with leases, and without.
 fn hot(criterion: &mut Criterion) {
-    let rate = rate(1e8, 1_000_000);
-    let shared = Bucket::for_workers(rate, 2);
-    let without = Bucket::new(rate);
-    let own = [Bucket::new(rate), Bucket::new(rate)];
+    // More than both want, so that every token is had. A bucket is new for each sample, as each
+    // begins at the beginning of time.
+    let rate = rate(1e9, 1_000_000);
     let mut group = criterion.benchmark_group("guard/two_threads");
     group.bench_function("own_buckets", |bencher| {
-        bencher.iter_custom(|turns| two_threads(turns, |worker| &own[worker]));
+        bencher.iter_custom(|turns| {
+            let own = [Bucket::new(rate), Bucket::new(rate)];
+            two_threads(turns, |worker| &own[worker])
+        });
     });
     group.bench_function("one_bucket", |bencher| {
-        bencher.iter_custom(|turns| two_threads(turns, |_| &shared));
+        bencher.iter_custom(|turns| {
+            let shared = Bucket::for_workers(rate, 2);
+            two_threads(turns, |_| &shared)
+        });
     });
     group.bench_function("one_bucket_without_leases", |bencher| {
-        bencher.iter_custom(|turns| two_threads(turns, |_| &without));
+        bencher.iter_custom(|turns| {
+            let without = Bucket::new(rate);
+            two_threads(turns, |_| &without)
+        });
     });
     group.finish();
 }
